@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import math
 from statistics import NormalDist
-from typing import Tuple
 
 
-def wilson_interval(successes: int, episodes: int, confidence: float = 0.95) -> Tuple[float, float]:
+def wilson_interval(successes: int, episodes: int, confidence: float = 0.95) -> tuple[float, float]:
     """Two-sided Wilson score interval of a success rate, as (low, high) with 0 <= low <= rate <= high <= 1.
 
     Args:
