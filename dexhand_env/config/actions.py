@@ -1,0 +1,99 @@
+"""The `actions` section: what the policy commands and how fast the commanded targets may move."""
+
+from __future__ import annotations
+
+from typing import Literal, Tuple, Union
+
+from pydantic import Field, model_validator
+from typing_extensions import Annotated
+
+from dexhand_env.config.schema import Section, problem
+
+NUM_BASE_CONTROLS = 6
+NUM_FINGER_CONTROLS = 12
+
+Speed = Annotated[float, Field(gt=0, le=100)]
+Target = Annotated[float, Field(ge=-4, le=4)]
+Speeds3 = Annotated[Tuple[Speed, Speed, Speed], Field(strict=False)]
+Speeds12 = Annotated[Tuple[Speed, ...], Field(strict=False, min_length=12, max_length=12)]
+Targets6 = Annotated[Tuple[Target, ...], Field(strict=False, min_length=6, max_length=6)]
+Targets12 = Annotated[Tuple[Target, ...], Field(strict=False, min_length=12, max_length=12)]
+
+
+def _each(limit: Union[float, Tuple[float, ...]], count: int) -> Tuple[float, ...]:
+    return tuple(limit) if isinstance(limit, (tuple, list)) else (float(limit),) * count
+
+
+class BaseActions(Section):
+    """The hand's base: translation x y z (m) and rotation about x y z (rad)."""
+
+    policy: bool = Field(description="whether the policy commands the base; else it is held at fixed_targets")
+    linear_velocity_limit_m_per_s: Union[Speed, Speeds3] = Field(
+        description="how fast the base's position targets may move, m/s; one limit or one for each of x y z"
+    )
+    angular_velocity_limit_rad_per_s: Union[Speed, Speeds3] = Field(
+        description="how fast the base's rotation targets may move, rad/s; one limit or one for each of x y z"
+    )
+    fixed_targets: Targets6 = Field(
+        description="targets of the base where the policy does not command it: x y z (m, from the spawn position), "
+        "rotation about x y z (rad)"
+    )
+
+    @property
+    def velocity_limits(self) -> Tuple[float, ...]:
+        """The 6 limits: 3 in m/s, 3 in rad/s."""
+        return _each(self.linear_velocity_limit_m_per_s, 3) + _each(self.angular_velocity_limit_rad_per_s, 3)
+
+
+class FingerActions(Section):
+    """The 12 finger controls, in the order of the hand's controls."""
+
+    policy: bool = Field(description="whether the policy commands the fingers; else they are held at fixed_targets")
+    velocity_limit_rad_per_s: Union[Speed, Speeds12] = Field(
+        description="how fast the finger targets may move, rad/s; one limit or one for each of the 12 controls"
+    )
+    fixed_targets: Targets12 = Field(
+        description="targets of the 12 finger controls where the policy does not command them, rad"
+    )
+
+    @property
+    def velocity_limits(self) -> Tuple[float, ...]:
+        """The 12 limits, rad/s."""
+        return _each(self.velocity_limit_rad_per_s, NUM_FINGER_CONTROLS)
+
+
+class Actions(Section):
+    """How a policy's actions, each in [-1, 1], become the targets of the 18 controls."""
+
+    mode: Literal["position", "position_delta"] = Field(
+        description="position: an action names a target within the control's range; position_delta: it moves the target "
+        "by a fraction of the velocity limit. Either way a target never moves faster than its limit"
+    )
+    base: BaseActions = Field(description="the hand's base")
+    fingers: FingerActions = Field(description="the fingers")
+
+    @property
+    def velocity_limits(self) -> Tuple[float, ...]:
+        """The limits of the 18 controls: 3 in m/s, 15 in rad/s."""
+        return self.base.velocity_limits + self.fingers.velocity_limits
+
+    @property
+    def fixed_targets(self) -> Tuple[float, ...]:
+        """The fixed targets of the 18 controls: 3 in m, 15 in rad."""
+        return tuple(self.base.fixed_targets) + tuple(self.fingers.fixed_targets)
+
+    @property
+    def from_policy(self) -> Tuple[bool, ...]:
+        """Which of the 18 controls the policy commands."""
+        return (self.base.policy,) * NUM_BASE_CONTROLS + (self.fingers.policy,) * NUM_FINGER_CONTROLS
+
+    @property
+    def num_actions(self) -> int:
+        """How many actions a policy has: 18, 12 or 6."""
+        return sum(self.from_policy)
+
+    @model_validator(mode="after")
+    def _leaves_something_to_the_policy(self) -> Actions:
+        if not (self.base.policy or self.fingers.policy):
+            raise problem("both parts leave nothing to the policy", "base.policy or fingers.policy true")
+        return self

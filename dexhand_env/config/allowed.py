@@ -1,0 +1,108 @@
+"""In words, what a key of a schema allows: for error messages and for the tables in the documentation."""
+
+from __future__ import annotations
+
+from typing import Any, List, Literal, Sequence, Tuple, Type, Union
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from typing_extensions import Annotated, get_args, get_origin
+
+_NONE = type(None)
+_COMPARISONS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
+_SIMPLE = {bool: "true or false", int: "a whole number", float: "a number", str: "text", _NONE: "null"}
+
+FieldType = Tuple[Any, List[Any]]  # an annotation and the constraints that stand on it
+
+
+def field_type(info: FieldInfo) -> FieldType:
+    """A field's annotation, with the constraints of ``Annotated`` unpacked."""
+    return unpack(info.annotation, list(info.metadata))
+
+
+def unpack(annotation: Any, constraints: Sequence[Any] = ()) -> FieldType:
+    """Split ``Annotated[T, ...]`` and ``Optional[T]`` into T and its constraints."""
+    found = list(constraints)
+    if get_origin(annotation) is Annotated:
+        annotation, *extra = get_args(annotation)
+        for item in extra:
+            found += item.metadata if isinstance(item, FieldInfo) else [item]
+        return unpack(annotation, found)
+    if get_origin(annotation) is Union:
+        others = [arg for arg in get_args(annotation) if arg is not _NONE]
+        if len(others) == 1:
+            return unpack(others[0], found)
+    return annotation, found
+
+
+def is_model(annotation: Any) -> bool:
+    """Whether the annotation is a section of its own."""
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def step_into(annotation: Any, part: Union[str, int]) -> FieldType:
+    """The type of a section's key or a list's item.
+
+    Raises:
+        KeyError: where the type has no such part.
+    """
+    if is_model(annotation):
+        return field_type(annotation.model_fields[str(part)])
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is dict:
+        return unpack(args[1])
+    if origin is tuple and isinstance(part, int):
+        return unpack(args[0] if len(args) == 2 and args[1] is Ellipsis else args[part])
+    raise KeyError(part)
+
+
+def in_words(annotation: Any, constraints: Sequence[Any]) -> str:
+    """What the type allows, e.g. ``a number, at least 0 and below 1``."""
+    annotation, constraints = unpack(annotation, constraints)
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Union:
+        return " or ".join(in_words(arg, constraints) for arg in args)
+    if origin is Literal:
+        return "one of: " + ", ".join("null" if arg is None else str(arg) for arg in args)
+    if origin is tuple:
+        return _list_in_words(args, constraints)
+    if origin is dict:
+        return f"a section of names, each {in_words(args[1], ())}"
+    if is_model(annotation):
+        return "a section with the keys " + ", ".join(annotation.model_fields)
+    name = _SIMPLE.get(annotation, "a value")
+    limits = _limits(constraints)
+    return f"{name}, {limits}" if limits else name
+
+
+def _list_in_words(args: Tuple[Any, ...], constraints: Sequence[Any]) -> str:
+    open_ended = len(args) == 2 and args[1] is Ellipsis
+    low = next((c.min_length for c in constraints if getattr(c, "min_length", None) is not None), None)
+    high = next((c.max_length for c in constraints if getattr(c, "max_length", None) is not None), None)
+    if not open_ended:
+        low = high = len(args)
+    count = f"{low} " if low is not None and low == high else ""
+    least = f" (at least {low})" if low and not count else ""
+    return f"a list of {count}items{least}, each {in_words(args[0], ())}"
+
+
+def _limits(constraints: Sequence[Any]) -> str:
+    limits = []
+    for name, words in _COMPARISONS.items():
+        for constraint in constraints:
+            value = getattr(constraint, name, None)
+            if value is not None:
+                limits.append(f"{words} {value:g}" if isinstance(value, float) else f"{words} {value}")
+    for constraint in constraints:
+        pattern = getattr(constraint, "pattern", None)
+        if pattern is not None:
+            limits.append(f"of the form {pattern}")
+    return " and ".join(limits)
+
+
+def keys_of(annotation: Type[BaseModel]) -> List[str]:
+    """A section's keys, in the schema's order."""
+    return list(annotation.model_fields)
+
+
+__all__ = ["field_type", "in_words", "is_model", "keys_of", "step_into", "unpack"]

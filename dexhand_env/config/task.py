@@ -1,0 +1,120 @@
+"""The typed form of a task's YAML: the sections that every task has.
+
+A task with keys of its own subclasses :class:`TaskConfig`, adds fields, and names its observations and rewards.
+Every key must be given: the defaults stand in ``cfg/task/<Task>.yaml`` alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Dict, Literal, Mapping, Optional, Tuple
+
+from pydantic import Field, field_validator, model_validator
+from typing_extensions import Annotated
+
+from dexhand_env.config.actions import Actions
+from dexhand_env.config.physics import Physics, load_physics, physics_names
+from dexhand_env.config.schema import Section, choices, problem, shown
+
+# Observation keys of every task: what each is, its unit, and its length (None: the number of policy actions).
+COMMON_OBSERVATIONS: Mapping[str, Tuple[str, Optional[int]]] = {
+    "joint_positions": ("positions of the 6 base joints (m, rad) and the 20 finger joints (rad)", 26),
+    "joint_velocities": ("velocities of the same joints (m/s, rad/s)", 26),
+    "target_errors": ("commanded target minus present position of the 18 controls (m, rad)", 18),
+    "previous_actions": ("the policy's last actions, each in [-1, 1]", None),
+    "hand_position": ("position of the hand's base in the world (m)", 3),
+    "hand_quaternion": ("orientation of the hand's base in the world, w x y z", 4),
+    "fingertip_positions": ("positions of the 5 fingertips in the world, thumb first (m)", 15),
+    "fingertip_forces": ("contact forces on the 5 fingertips in the world frame, thumb first (N)", 15),
+}
+
+Keys = Annotated[Tuple[str, ...], Field(strict=False)]
+Weight = Annotated[float, Field(ge=-1e6, le=1e6)]
+
+
+class Sim(Section):
+    """The simulator."""
+
+    backend: Literal["auto", "mujoco", "mujoco_warp", "isaac_gym"] = Field(
+        description="what steps the physics; auto takes the best that the simulation device has"
+    )
+    physics: str = Field(description="a preset of cfg/physics.yaml", max_length=40)
+
+    @field_validator("physics")
+    @classmethod
+    def _is_a_preset(cls, name: str) -> str:
+        if name not in physics_names():
+            raise problem(f"found {shown(name)}", choices(physics_names(), name))
+        return name
+
+    def expanded(self) -> Physics:
+        """The preset with all its values."""
+        return load_physics(self.physics)
+
+
+class Hand(Section):
+    """The hand and where it starts."""
+
+    side: Literal["right", "left"] = Field(description="which hand")
+    spawn_height_m: float = Field(ge=0, le=3, description="height of the hand's base at the start, m")
+
+
+class Observations(Section):
+    """Which observations the policy and the critic see, in this order."""
+
+    policy: Keys = Field(min_length=1, description="observation keys of the policy, in order")
+    critic: Keys = Field(default=(), description="further keys that only the critic sees in training, in order")
+
+
+class TaskConfig(Section):
+    """What every task's configuration holds."""
+
+    #: The observation keys that may be chosen: key -> (meaning and unit, length; None is the number of actions).
+    OBSERVATION_KEYS: ClassVar[Mapping[str, Tuple[str, Optional[int]]]] = COMMON_OBSERVATIONS
+    #: The reward terms, each of which must be given a weight; None leaves the names to the task's code.
+    REWARD_NAMES: ClassVar[Optional[Tuple[str, ...]]] = None
+
+    task: str = Field(description="the task's name", min_length=1, max_length=80)
+    sim: Sim = Field(description="the simulator")
+    hand: Hand = Field(description="the hand")
+    episode_length_steps: int = Field(
+        ge=1, le=1_000_000, description="an episode ends after so many control steps of 0.02 s"
+    )
+    stagger_first_episodes: bool = Field(
+        description="whether the first episode of each environment is cut at a random length, so that they do not all "
+        "end together"
+    )
+    actions: Actions = Field(description="what the policy commands")
+    observations: Observations = Field(description="what the policy and the critic see")
+    rewards: Dict[str, Weight] = Field(
+        description="weight of each reward term; 0 switches a term off. The reward of a step is the weighted sum"
+    )
+
+    @model_validator(mode="after")
+    def _names_known_observations(self) -> Any:
+        for part in ("policy", "critic"):
+            keys = getattr(self.observations, part)
+            for index, key in enumerate(keys):
+                at = ("observations", part, index)
+                if key not in self.OBSERVATION_KEYS:
+                    raise problem(f"unknown observation {shown(key)}", choices(self.OBSERVATION_KEYS, key), at)
+                if key in keys[:index]:
+                    raise problem(f"{key} is listed twice", "each key once", at)
+        return self
+
+    @field_validator("rewards")
+    @classmethod
+    def _names_known_rewards(cls, rewards: Dict[str, float]) -> Dict[str, float]:
+        if cls.REWARD_NAMES is None:
+            return rewards
+        for name in rewards:
+            if name not in cls.REWARD_NAMES:
+                raise problem("unknown reward", choices(cls.REWARD_NAMES, name), (name,))
+        for name in cls.REWARD_NAMES:
+            if name not in rewards:
+                raise problem("missing weight", "a number; 0 switches the term off", (name,))
+        return rewards
+
+    def observation_length(self, part: Literal["policy", "critic"]) -> int:
+        """The number of values in the observation of the policy, or in what only the critic sees."""
+        lengths = (self.OBSERVATION_KEYS[key][1] for key in getattr(self.observations, part))
+        return sum(self.actions.num_actions if length is None else length for length in lengths)
