@@ -1,0 +1,67 @@
+"""Weighted sum of named reward terms."""
+
+from __future__ import annotations
+
+from typing import Dict, Mapping
+
+import torch
+
+from dexhand_env.env.robot_hand import RobotHand
+from dexhand_env.env.task import Task
+from dexhand_env.errors import UserError
+
+
+class RewardSum:
+    """The task's terms and two that every task has: ``action_rate`` and ``success``.
+
+    - ``action_rate``: mean squared change of the action since the last step;
+    - ``success``: 1 in the step that ends an episode in success.
+
+    Args:
+        weights: one for each term, from the task's YAML.
+        task: gives the terms.
+        hand: gives the actions.
+    """
+
+    def __init__(self, weights: Mapping[str, float], task: Task, hand: RobotHand) -> None:
+        self._weights = dict(weights)
+        self._task = task
+        self._hand = hand
+
+    def check(self) -> None:
+        """Compare the terms with the weights.
+
+        Raises:
+            UserError: a term without a weight, or a weight without a term.
+        """
+        known = set(self._terms(self._task.successes()))
+        for name in sorted(set(self._weights) - known):
+            raise UserError(f"rewards.{name}", "no reward term has this name", ", ".join(sorted(known)))
+        optional = {"action_rate", "success"}
+        for name in sorted(known - set(self._weights) - optional):
+            raise UserError(f"rewards.{name}", "missing: compute_task_rewards() returns this term", "a weight (a number)")
+
+    def _terms(self, success: torch.Tensor) -> Dict[str, torch.Tensor]:
+        terms = dict(self._task.compute_task_rewards())
+        terms["action_rate"] = (self._hand.actions - self._hand.previous_actions).square().mean(dim=-1)
+        terms["success"] = success.to(torch.float32)
+        return terms
+
+    def compute(self, success: torch.Tensor) -> "RewardTerms":
+        """Rewards of the last step.
+
+        Args:
+            success: worlds whose episode ends in success, (num_envs,) bool.
+        """
+        raw = {name: term for name, term in self._terms(success).items() if name in self._weights}
+        weighted = {name: self._weights[name] * term for name, term in raw.items()}
+        return RewardTerms(raw, weighted, torch.stack(tuple(weighted.values())).sum(dim=0))
+
+
+class RewardTerms:
+    """Rewards of one step: terms before and after weighting, and their sum, each (num_envs,)."""
+
+    def __init__(self, raw: Dict[str, torch.Tensor], weighted: Dict[str, torch.Tensor], total: torch.Tensor) -> None:
+        self.raw = raw
+        self.weighted = weighted
+        self.total = total

@@ -1,0 +1,103 @@
+"""The hand as a task and its observations see it: controls, joints, fingertips."""
+
+from __future__ import annotations
+
+from typing import Dict
+
+import torch
+
+from dexhand_env.env.actions import HandControls
+from dexhand_env.hand.joints import pad_sites, tip_sites
+from dexhand_env.sim.contract import Simulation
+
+
+class RobotHand:
+    """State of the hands in all worlds, (num_envs, ...) float32; metres, radians, newtons.
+
+    Args:
+        sim: what steps them.
+        controls: from actions to joint targets.
+        side: ``right`` or ``left``.
+
+    Attributes:
+        control_targets: targets of the 18 controls, (num_envs, 18).
+        actions, previous_actions: the last two actions, (num_envs, num_actions); zero when an episode begins.
+    """
+
+    def __init__(self, sim: Simulation, controls: HandControls, side: str) -> None:
+        self.controls = controls
+        self._sim = sim
+        self._tip_sites = tip_sites(side)
+        self._pad_sites = pad_sites(side)
+        size = (sim.num_envs, controls.num_actions)
+        self.control_targets = torch.zeros((sim.num_envs, len(controls.lower)), device=sim.device)
+        self.actions = torch.zeros(size, device=sim.device)
+        self.previous_actions = torch.zeros(size, device=sim.device)
+
+    @property
+    def joint_positions(self) -> torch.Tensor:
+        """(num_envs, 26)."""
+        return self._sim.joint_positions
+
+    @property
+    def joint_velocities(self) -> torch.Tensor:
+        """(num_envs, 26)."""
+        return self._sim.joint_velocities
+
+    @property
+    def control_positions(self) -> torch.Tensor:
+        """Where the 18 controls are, (num_envs, 18)."""
+        return self.controls.from_joints(self._sim.joint_positions)
+
+    @property
+    def positions(self) -> torch.Tensor:
+        """The hand base in the world, (num_envs, 3)."""
+        return self._sim.site_poses(["hand"])[0][:, 0]
+
+    @property
+    def quaternions(self) -> torch.Tensor:
+        """Orientation of the hand base in the world, (num_envs, 4)."""
+        return self._sim.site_poses(["hand"])[1][:, 0]
+
+    @property
+    def fingertip_positions(self) -> torch.Tensor:
+        """(num_envs, 5, 3), thumb first."""
+        return self._sim.site_poses(self._tip_sites)[0]
+
+    @property
+    def pad_positions(self) -> torch.Tensor:
+        """Centres of the finger pads, (num_envs, 5, 3), thumb first."""
+        return self._sim.site_poses(self._pad_sites)[0]
+
+    @property
+    def fingertip_forces(self) -> torch.Tensor:
+        """Net contact force on each fingertip, world frame, (num_envs, 5, 3)."""
+        return self._sim.fingertip_forces
+
+    def act(self, actions: torch.Tensor) -> None:
+        """Move the joint targets by actions (num_envs, num_actions); outside [-1, 1] they are clipped."""
+        self.previous_actions = self.actions
+        self.actions = torch.clamp(actions, -1.0, 1.0)
+        self.control_targets = self.controls.apply(self.control_targets, self.actions)
+        self._sim.set_joint_targets(self.controls.to_joints(self.control_targets))
+
+    def begin(self, world_ids: torch.Tensor, control_positions: torch.Tensor) -> torch.Tensor:
+        """Forget the past of some worlds and aim at control positions (n, 18); returns joint positions (n, 26)."""
+        self.control_targets[world_ids] = control_positions
+        self.actions[world_ids] = 0.0
+        self.previous_actions[world_ids] = 0.0
+        return self.controls.to_joints(control_positions)
+
+    def get_state(self) -> Dict[str, torch.Tensor]:
+        """What joint state alone does not say; for exact resumption."""
+        return {
+            "control_targets": self.control_targets.clone(),
+            "actions": self.actions.clone(),
+            "previous_actions": self.previous_actions.clone(),
+        }
+
+    def set_state(self, state: Dict[str, torch.Tensor]) -> None:
+        """Restore what ``get_state`` gave."""
+        self.control_targets.copy_(state["control_targets"])
+        self.actions = state["actions"].to(self.actions.device)
+        self.previous_actions = state["previous_actions"].to(self.actions.device)

@@ -1,0 +1,125 @@
+"""What a task is to the environment. A task of one's own subclasses :class:`Task`."""
+
+from __future__ import annotations
+
+import abc
+from typing import Any, Callable, Dict
+
+import torch
+
+from dexhand_env.env.randomness import EpisodeRandomness
+from dexhand_env.env.robot_hand import RobotHand
+from dexhand_env.sim.contract import Simulation
+from dexhand_env.sim.scene import Scene
+
+
+class Task(abc.ABC):
+    """Goals, rewards, success and failure; all tensors are (num_envs, ...) on the simulation's device.
+
+    Args:
+        config: the task's own configuration (``TaskConfig`` or a subclass).
+        hand: the hand in all worlds.
+        sim: for what is not the hand: objects.
+    """
+
+    def __init__(self, config: Any, hand: RobotHand, sim: Simulation) -> None:
+        self.config = config
+        self.hand = hand
+        self.sim = sim
+        self.num_envs = sim.num_envs
+        self.device = sim.device
+
+    @classmethod
+    def scene(cls, config: Any) -> Scene:
+        """What is simulated; a hand over a table unless a task says otherwise."""
+        return Scene(side=config.hand.side, spawn_height_m=config.hand.spawn_height_m)
+
+    @property
+    def joint_positions(self) -> torch.Tensor:
+        """(num_envs, 26), m and rad."""
+        return self.hand.joint_positions
+
+    @property
+    def joint_velocities(self) -> torch.Tensor:
+        """(num_envs, 26), m/s and rad/s."""
+        return self.hand.joint_velocities
+
+    @property
+    def hand_positions(self) -> torch.Tensor:
+        """The hand base in the world, (num_envs, 3), m."""
+        return self.hand.positions
+
+    @property
+    def hand_quaternions(self) -> torch.Tensor:
+        """Orientation of the hand base, w x y z, (num_envs, 4)."""
+        return self.hand.quaternions
+
+    @property
+    def fingertip_positions(self) -> torch.Tensor:
+        """(num_envs, 5, 3), m, thumb first."""
+        return self.hand.fingertip_positions
+
+    @property
+    def fingertip_forces(self) -> torch.Tensor:
+        """Net contact force on each fingertip, (num_envs, 5, 3), N."""
+        return self.hand.fingertip_forces
+
+    def begin_episodes(self, world_ids: torch.Tensor, randomness: EpisodeRandomness) -> torch.Tensor:
+        """Draw what is random for worlds that begin an episode.
+
+        Args:
+            world_ids: (n,).
+            randomness: the only source of random numbers that an episode may use.
+
+        Returns:
+            Control positions to start from, (n, 18).
+        """
+        return torch.zeros((len(world_ids), len(self.hand.controls.lower)), device=self.device)
+
+    def update(self, worlds: torch.Tensor) -> None:  # noqa: B027  (optional, not abstract)
+        """Called once after each control step, before rewards: the place to count or measure.
+
+        Args:
+            worlds: those that took the step, (num_envs,) bool.
+        """
+
+    @abc.abstractmethod
+    def compute_task_rewards(self) -> Dict[str, torch.Tensor]:
+        """Unweighted reward terms of the last step, each (num_envs,); weights are in the task's YAML."""
+
+    def successes(self) -> torch.Tensor:
+        """Worlds whose episode ends in success now, (num_envs,) bool."""
+        return torch.zeros(self.num_envs, dtype=torch.bool, device=self.device)
+
+    def failures(self) -> Dict[str, torch.Tensor]:
+        """Worlds whose episode ends in failure now, by the failure's name, each (num_envs,) bool."""
+        return {}
+
+    def metrics(self) -> Dict[str, torch.Tensor]:
+        """What an episode table records of an episode's last step, units in the names, each (num_envs,)."""
+        return {}
+
+    def observations(self) -> Dict[str, Callable[[], torch.Tensor]]:
+        """Everything that may be named in the YAML's observation lists, each giving (num_envs, n)."""
+        hand, shape = self.hand, (self.num_envs, -1)
+        return {
+            "joint_positions": lambda: hand.joint_positions,
+            "joint_velocities": lambda: hand.joint_velocities,
+            "target_errors": lambda: hand.control_targets - hand.control_positions,
+            "previous_actions": lambda: hand.actions,
+            "hand_position": lambda: hand.positions,
+            "hand_quaternion": lambda: hand.quaternions,
+            "fingertip_positions": lambda: hand.fingertip_positions.reshape(shape),
+            "fingertip_forces": lambda: hand.fingertip_forces.reshape(shape),
+        }
+
+    def goal_controls(self) -> Dict[str, torch.Tensor]:
+        """Control positions (num_envs, 18) to draw as a ghost in replays, under ``controls``; empty where none."""
+        return {}
+
+    def get_state(self) -> Dict[str, torch.Tensor]:
+        """The task's own memory of the running episodes; for exact resumption."""
+        return {}
+
+    def set_state(self, state: Dict[str, torch.Tensor]) -> None:  # noqa: B027  (optional, not abstract)
+        """Restore what ``get_state`` gave."""

@@ -1,0 +1,192 @@
+"""The vectorised environment: many episodes of one task, stepped together."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Dict, List, Tuple
+
+import torch
+
+from dexhand_env.env.randomness import EpisodeRandomness
+from dexhand_env.env.rewards import RewardSum, RewardTerms
+from dexhand_env.env.robot_hand import RobotHand
+from dexhand_env.env.task import Task
+from dexhand_env.errors import UserError
+from dexhand_env.sim.contract import Simulation
+
+# How an episode ended; failures that the task names follow these.
+OUTCOMES = ("running", "success", "timeout", "nan")
+RUNNING, SUCCESS, TIMEOUT, NAN = range(4)
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """What one control step gave; tensors are (num_envs, ...).
+
+    Attributes:
+        observations: by group (``policy``, ``critic``); of the next episode's start where one ended.
+        rewards: float32.
+        dones: bool, worlds whose episode ended.
+        outcomes: int64 indices into ``DexHandEnv.outcome_names``; 0 where the episode goes on.
+        terms: the reward's terms.
+        episode_returns, episode_lengths: sums over the episode so far, this step included.
+        whole_episodes: bool, false for episodes that began part-way (staggered starts).
+        metrics: the task's metrics after this step, before any reset.
+    """
+
+    observations: Dict[str, torch.Tensor]
+    rewards: torch.Tensor
+    dones: torch.Tensor
+    outcomes: torch.Tensor
+    terms: RewardTerms
+    episode_returns: torch.Tensor
+    episode_lengths: torch.Tensor
+    whole_episodes: torch.Tensor
+    metrics: Dict[str, torch.Tensor]
+
+
+class DexHandEnv:
+    """Steps a task in ``sim.num_envs`` worlds.
+
+    Args:
+        config: the task's configuration.
+        sim: physics.
+        hand: the hand in that physics.
+        task: goals, rewards, success.
+        randomness: what draws the episodes.
+        auto_reset: start a new episode where one ends (training). Otherwise a world that has ended stands still
+            until ``reset`` (tests count each episode once).
+        stagger: begin the first episodes part-way, so that later ones do not all end in the same step.
+
+    Raises:
+        UserError: an observation or reward name that the task does not have.
+    """
+
+    def __init__(
+        self,
+        config: Any,
+        sim: Simulation,
+        hand: RobotHand,
+        task: Task,
+        randomness: EpisodeRandomness,
+        auto_reset: bool = True,
+        stagger: bool = False,
+    ) -> None:
+        self.sim = sim
+        self.hand = hand
+        self.task = task
+        self.num_envs = sim.num_envs
+        self.device = sim.device
+        self.num_actions = hand.controls.num_actions
+        self.max_episode_steps = config.episode_length_steps
+        self._randomness = randomness
+        self._auto_reset = auto_reset
+        self._rewards = RewardSum(config.rewards, task, hand)
+        self._groups = self._observation_groups(config)
+        self._all_worlds = torch.arange(self.num_envs, device=self.device)
+        self._lengths = torch.zeros(self.num_envs, dtype=torch.int64, device=self.device)
+        self._begun_at = torch.zeros_like(self._lengths)
+        self._returns = torch.zeros(self.num_envs, device=self.device)
+        self._active = torch.ones(self.num_envs, dtype=torch.bool, device=self.device)
+        self._failure_names: Tuple[str, ...] = tuple(task.failures())
+        self.outcome_names = OUTCOMES + self._failure_names
+        self.reset()
+        self._rewards.check()
+        if stagger:
+            late = randomness.uniform(self._all_worlds, 1)[:, 0]
+            self._begun_at = (late * self.max_episode_steps).to(torch.int64)
+
+    def _observation_groups(self, config: Any) -> Dict[str, List[Any]]:
+        known = self.task.observations()
+        groups = {"policy": config.observations.policy, "critic": config.observations.critic}
+        for group, names in groups.items():
+            for name in names:
+                if name not in known:
+                    raise UserError(f"observations.{group}", f"{name} is not an observation", ", ".join(sorted(known)))
+        return {group: [known[name] for name in names] for group, names in groups.items() if names}
+
+    @property
+    def observation_sizes(self) -> Dict[str, int]:
+        """Number of observations in each group."""
+        return {group: values.shape[1] for group, values in self.observe().items()}
+
+    @property
+    def active(self) -> torch.Tensor:
+        """Worlds whose episode is running, (num_envs,) bool."""
+        return self._active
+
+    def observe(self) -> Dict[str, torch.Tensor]:
+        """Current observations by group, each (num_envs, n) float32."""
+        return {group: torch.cat([read() for read in readers], dim=-1) for group, readers in self._groups.items()}
+
+    def reset(self) -> Dict[str, torch.Tensor]:
+        """Begin a new episode in every world and return its observations."""
+        self._begin(self._all_worlds)
+        return self.observe()
+
+    def _begin(self, world_ids: torch.Tensor) -> None:
+        controls = self.task.begin_episodes(world_ids, self._randomness)
+        joints = self.hand.begin(world_ids, controls)
+        self.sim.reset(world_ids, joints)
+        self._lengths[world_ids] = 0
+        self._begun_at[world_ids] = 0
+        self._returns[world_ids] = 0.0
+        self._active[world_ids] = True
+
+    def step(self, actions: torch.Tensor) -> Step:
+        """Apply actions (num_envs, num_actions), advance one control step, reset what ended."""
+        worlds = self._active
+        self.hand.act(actions)
+        if self._auto_reset:
+            self.sim.step()
+        else:
+            self.sim.step(worlds.nonzero()[:, 0])
+        self.task.update(worlds)
+        outcomes = self._outcomes(worlds)
+        terms = self._rewards.compute(outcomes == SUCCESS)
+        # What a broken world was put back to says nothing about the step that broke it.
+        rewards = torch.where(worlds & (outcomes != NAN), terms.total, torch.zeros_like(terms.total))
+        self._lengths = self._lengths + worlds
+        self._returns = self._returns + rewards
+        dones = outcomes != RUNNING
+        returns, lengths, whole = self._returns, self._lengths.clone(), self._begun_at == 0
+        metrics = self.task.metrics() if not self._auto_reset else {}
+        ended = dones.nonzero()[:, 0]
+        if not self._auto_reset:
+            self._active = worlds & ~dones
+        elif len(ended):
+            returns = returns.clone()
+            self._begin(ended)
+        return Step(self.observe(), rewards, dones, outcomes, terms, returns, lengths, whole, metrics)
+
+    def _outcomes(self, worlds: torch.Tensor) -> torch.Tensor:
+        """Outcome of this step in each world; of several, the earliest of: nan, success, failures, timeout."""
+        timeout = self._lengths + self._begun_at + 1 >= self.max_episode_steps
+        outcomes = torch.where(timeout, TIMEOUT, RUNNING)
+        for offset, failed in enumerate(self.task.failures().values()):
+            outcomes = torch.where(failed, len(OUTCOMES) + offset, outcomes)
+        outcomes = torch.where(self.task.successes(), SUCCESS, outcomes)
+        outcomes = torch.where(self.sim.nan_worlds, NAN, outcomes)
+        return torch.where(worlds, outcomes, RUNNING)
+
+    def get_state(self) -> Dict[str, Any]:
+        """Everything that decides how running and later episodes go on; plain tensors in dictionaries."""
+        return {
+            "sim": self.sim.get_state(),
+            "hand": self.hand.get_state(),
+            "task": self.task.get_state(),
+            "randomness": self._randomness.get_state(),
+            "lengths": self._lengths.clone(),
+            "begun_at": self._begun_at.clone(),
+            "returns": self._returns.clone(),
+        }
+
+    def set_state(self, state: Dict[str, Any]) -> None:
+        """Restore what ``get_state`` gave, for the same task and number of worlds."""
+        self.sim.set_state(state["sim"])
+        self.hand.set_state(state["hand"])
+        self.task.set_state(state["task"])
+        self._randomness.set_state(state["randomness"])
+        self._lengths = state["lengths"].to(self.device)
+        self._begun_at = state["begun_at"].to(self.device)
+        self._returns = state["returns"].to(self.device)

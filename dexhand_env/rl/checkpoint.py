@@ -1,0 +1,68 @@
+"""Checkpoint files: written in one step, read without ever unpickling code."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+import torch
+
+from dexhand_env.errors import UserError
+from dexhand_env.files import write_bytes
+
+# What a file must hold to be a policy, and what more it must hold to go on training.
+POLICY_KEYS = ("model", "task", "network", "observation_size", "num_actions")
+TRAINING_KEYS = POLICY_KEYS + ("optimizer", "iteration", "frames", "learning_rate", "env_state", "rng_state")
+BEST = "checkpoint_best.pth"
+_NUMBERED = re.compile(r"checkpoint_(\d+)\.pth")
+
+
+def checkpoint_name(iteration: int) -> str:
+    """File name of the checkpoint after ``iteration`` iterations."""
+    return f"checkpoint_{iteration}.pth"
+
+
+def numbered_checkpoints(folder: Path) -> List[Tuple[int, Path]]:
+    """(iteration, path) of every numbered checkpoint in a folder, oldest first."""
+    found = [(_NUMBERED.fullmatch(path.name), path) for path in folder.glob("checkpoint_*.pth")]
+    return sorted((int(match.group(1)), path) for match, path in found if match)
+
+
+def latest_checkpoint(folder: Path) -> Optional[Path]:
+    """The numbered checkpoint of the last iteration, None where there is none."""
+    numbered = numbered_checkpoints(folder)
+    return numbered[-1][1] if numbered else None
+
+
+def save_checkpoint(path: Path, state: Dict[str, Any]) -> None:
+    """Write ``state`` (tensors and plain values). Equal states give equal bytes, whatever the file is called.
+
+    ``torch.save`` given a path writes its name into the archive, hence the buffer.
+    """
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_bytes(path, buffer.getvalue())
+
+
+def load_checkpoint(path: Path, keys: Tuple[str, ...] = POLICY_KEYS) -> Dict[str, Any]:
+    """Read a checkpoint on the CPU, tensors and plain values only.
+
+    Raises:
+        UserError: no such file, not a checkpoint, truncated, or without one of ``keys``.
+    """
+    where = f"checkpoint {path}"
+    if not path.is_file():
+        raise UserError(where, "no such file", "a checkpoint_<iteration>.pth or checkpoint_best.pth")
+    try:
+        state = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
+    except Exception as error:  # noqa: BLE001  (torch raises many types for bytes that are not its own)
+        reason = str(error).strip().split("\n")[0][:100]
+        raise UserError(where, f"cannot be read as weights ({type(error).__name__}: {reason})") from error
+    if not isinstance(state, dict):
+        raise UserError(where, f"holds a {type(state).__name__}", "a checkpoint written by train.py")
+    missing = [key for key in keys if key not in state]
+    if missing:
+        raise UserError(where, f"lacks {', '.join(missing)}", "a checkpoint written by train.py")
+    return state

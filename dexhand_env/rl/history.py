@@ -1,0 +1,42 @@
+"""The learning curve as a CSV file: one row an iteration, columns as they first appear."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Dict, List
+
+from dexhand_env.files import write_text
+
+
+class History:
+    """Rows of a training run, on disk whenever :meth:`write` was called.
+
+    Args:
+        path: the CSV file; rows that are already there are kept up to ``last_iteration``.
+        last_iteration: iteration of the checkpoint that training goes on from, 0 for a fresh run.
+    """
+
+    def __init__(self, path: Path, last_iteration: int = 0) -> None:
+        self._path = path
+        self._rows: List[Dict[str, str]] = []
+        if last_iteration and path.is_file():
+            with path.open(newline="", encoding="utf-8") as stream:
+                rows = list(csv.DictReader(stream))
+            self._rows = [row for row in rows if int(row["iteration"]) <= last_iteration]
+
+    def append(self, row: Dict[str, float]) -> None:
+        """Add a row; numbers are written with six significant digits."""
+        self._rows.append({key: f"{value:.6g}" if isinstance(value, float) else str(value) for key, value in row.items()})
+
+    def write(self) -> None:
+        """Replace the file by all rows."""
+        columns: Dict[str, None] = {}
+        for row in self._rows:
+            columns.update(dict.fromkeys(row))
+        buffer = io.StringIO()
+        writer = csv.DictWriter(buffer, fieldnames=list(columns), restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self._rows)
+        write_text(self._path, buffer.getvalue())

@@ -1,0 +1,160 @@
+"""Plays numbered episodes with a policy, each exactly once and to its end."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Callable, Dict, List, Optional
+
+import numpy as np
+import torch
+
+from dexhand_env.config.physics import Physics
+from dexhand_env.env.randomness import NumberedEpisodes
+from dexhand_env.env.vec_env import SUCCESS, DexHandEnv
+from dexhand_env.rl.policy import Policy
+from dexhand_env.tasks.registry import make_env
+
+# More worlds at once are no faster on a CPU; fewer would spend more time in the policy.
+WORLDS_AT_ONCE = 1024
+
+
+@dataclasses.dataclass
+class EpisodeTable:
+    """Played episodes, one entry an episode in every array.
+
+    Attributes:
+        seeds: what each episode was drawn from.
+        success: bool.
+        outcomes: how each ended (``success``, ``timeout``, ``nan`` or a failure's name).
+        returns: sums of rewards.
+        lengths: control steps.
+        metrics: the task's metrics in each episode's last step.
+        nan_resets: worlds that broke, in all.
+        contact_overflows: steps without room for all contacts, in all.
+    """
+
+    seeds: np.ndarray
+    success: np.ndarray
+    outcomes: np.ndarray
+    returns: np.ndarray
+    lengths: np.ndarray
+    metrics: Dict[str, np.ndarray]
+    nan_resets: int
+    contact_overflows: int
+
+
+@dataclasses.dataclass
+class Trajectories:
+    """Recorded motion of all episodes of one table.
+
+    Attributes:
+        joint_positions: (steps, episodes, 26), the state after each control step; constant after an episode's end.
+        object_poses: (steps, episodes, objects, 7).
+        goal_joints: (episodes, 26), None where the task has no goal posture.
+    """
+
+    joint_positions: np.ndarray
+    object_poses: np.ndarray
+    goal_joints: Optional[np.ndarray]
+
+
+def play_episodes(
+    config: Any,
+    physics: Physics,
+    policy: Policy,
+    first_seed: int,
+    episodes: int,
+    threads: int = 1,
+    record: bool = False,
+    on_step: Callable[[int, int], None] = lambda finished, episodes: None,
+) -> "tuple[EpisodeTable, Optional[Trajectories]]":
+    """Play the episodes drawn from ``first_seed ... first_seed + episodes - 1``, all to their end.
+
+    Args:
+        config: the task's configuration.
+        physics: time step, substeps, solver.
+        policy: played without noise.
+        first_seed: of the first episode.
+        episodes: how many.
+        threads: CPU threads of physics.
+        record: keep the motion too.
+        on_step: called after each step with how many episodes have finished, of how many.
+
+    Raises:
+        UserError: a policy that does not fit the task.
+    """
+    tables: List[EpisodeTable] = []
+    motions: List[Trajectories] = []
+    for begin in range(0, episodes, WORLDS_AT_ONCE):
+        seeds = range(first_seed + begin, first_seed + min(begin + WORLDS_AT_ONCE, episodes))
+        randomness = NumberedEpisodes(seeds, torch.device("cpu"))
+        env = make_env(config, physics, len(seeds), randomness, threads=threads, auto_reset=False)
+        policy.check(config.task, env.observation_sizes["policy"], env.num_actions, "checkpoint")
+        table, motion = _play(env, policy, np.array(seeds), record, lambda done, b=begin: on_step(b + done, episodes))
+        tables.append(table)
+        if motion is not None:
+            motions.append(motion)
+    return _join_tables(tables), _join_motions(motions) if record else None
+
+
+def _play(
+    env: DexHandEnv, policy: Policy, seeds: np.ndarray, record: bool, on_step: Callable[[int], None]
+) -> "tuple[EpisodeTable, Optional[Trajectories]]":
+    names = np.array(env.outcome_names)
+    outcomes = torch.zeros(env.num_envs, dtype=torch.int64)
+    metrics: Dict[str, torch.Tensor] = {}
+    joints, objects = [], []
+    observations = env.observe()["policy"]
+    while bool(env.active.any()):
+        step = env.step(policy(observations))
+        observations = step.observations["policy"]
+        outcomes = torch.where(step.dones, step.outcomes, outcomes)
+        for name, values in step.metrics.items():
+            metrics[name] = torch.where(step.dones, values, metrics.get(name, values))
+        if record:
+            joints.append(env.sim.joint_positions.numpy().copy())
+            poses = torch.cat((env.sim.object_positions, env.sim.object_quaternions), dim=-1)
+            objects.append(poses.numpy().copy())
+        on_step(int((~env.active).sum()))
+    counters = env.sim.counters()
+    table = EpisodeTable(
+        seeds=seeds,
+        success=(outcomes == SUCCESS).numpy(),
+        outcomes=names[outcomes.numpy()],
+        returns=step.episode_returns.numpy().copy(),
+        lengths=step.episode_lengths.numpy().copy(),
+        metrics={name: values.numpy().copy() for name, values in metrics.items()},
+        nan_resets=counters.nan_resets,
+        contact_overflows=counters.contact_overflows,
+    )
+    if not record:
+        return table, None
+    goal = env.task.goal_controls().get("controls")
+    goal_joints = None if goal is None else env.hand.controls.to_joints(goal).numpy()
+    return table, Trajectories(np.stack(joints), np.stack(objects), goal_joints)
+
+
+def _join_tables(tables: List[EpisodeTable]) -> EpisodeTable:
+    def joined(field: str) -> np.ndarray:
+        return np.concatenate([getattr(table, field) for table in tables])
+
+    return EpisodeTable(
+        **{field: joined(field) for field in ("seeds", "success", "outcomes", "returns", "lengths")},
+        metrics={name: np.concatenate([t.metrics[name] for t in tables]) for name in tables[0].metrics},
+        nan_resets=sum(table.nan_resets for table in tables),
+        contact_overflows=sum(table.contact_overflows for table in tables),
+    )
+
+
+def _join_motions(motions: List[Trajectories]) -> Trajectories:
+    steps = max(len(motion.joint_positions) for motion in motions)
+
+    def joined(field: str) -> np.ndarray:
+        arrays = [getattr(motion, field) for motion in motions]
+        # A batch that ended early stands still in its last state.
+        padded = [np.concatenate((a, np.repeat(a[-1:], steps - len(a), axis=0))) for a in arrays]
+        return np.concatenate(padded, axis=1)
+
+    goals = [motion.goal_joints for motion in motions]
+    goal_joints = None if any(goal is None for goal in goals) else np.concatenate([g for g in goals if g is not None])
+    return Trajectories(joined("joint_positions"), joined("object_poses"), goal_joints)

@@ -1,0 +1,69 @@
+"""A trained policy, loaded from a checkpoint and played without noise."""
+
+from __future__ import annotations
+
+from typing import Any, Dict
+
+import torch
+
+from dexhand_env.errors import UserError
+
+
+class Policy:
+    """The mean action of a trained network; input normalisation is part of the network.
+
+    Args:
+        state: what ``load_checkpoint`` gave.
+        device: where it runs.
+
+    Raises:
+        UserError: weights that do not fit the network stored beside them.
+    """
+
+    def __init__(self, state: Dict[str, Any], device: torch.device) -> None:
+        # rl_games takes seconds to import, so only what plays a policy pays for it.
+        from rl_games.algos_torch.model_builder import ModelBuilder
+
+        self.task: str = state["task"]
+        self.num_actions: int = state["num_actions"]
+        self.observation_size: int = state["observation_size"]
+        network = ModelBuilder().load(state["network"])
+        self._model = network.build(
+            {
+                "actions_num": self.num_actions,
+                "input_shape": (self.observation_size,),
+                "num_seqs": 1,
+                "value_size": 1,
+                "normalize_value": state["normalize_value"],
+                "normalize_input": state["normalize_input"],
+            }
+        )
+        try:
+            self._model.load_state_dict(state["model"])
+        except RuntimeError as error:
+            raise UserError("checkpoint", str(error).split("\n")[0]) from error
+        self._model.to(device).eval()
+
+    @torch.no_grad()
+    def __call__(self, observations: torch.Tensor) -> torch.Tensor:
+        """Actions in [-1, 1], (n, num_actions), for observations (n, observation_size)."""
+        # The network samples even in evaluation and would use up random numbers that training needs.
+        with torch.random.fork_rng(devices=[observations.device] if observations.is_cuda else []):
+            result = self._model(
+                {"is_train": False, "prev_actions": None, "obs": observations, "rnn_states": None},
+            )
+        return torch.clamp(result["mus"], -1.0, 1.0)
+
+    def check(self, task: str, observation_size: int, num_actions: int, where: str) -> None:
+        """Refuse to play in an environment that the policy was not trained for.
+
+        Raises:
+            UserError: another task, or other numbers of observations or actions.
+        """
+        found = (self.task, self.observation_size, self.num_actions)
+        if found != (task, observation_size, num_actions):
+            raise UserError(
+                where,
+                "was trained for {} with {} observations and {} actions".format(*found),
+                f"{task} with {observation_size} observations and {num_actions} actions",
+            )

@@ -1,0 +1,118 @@
+"""What happened in an iteration of training, counted by episode and by step."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import deque
+from typing import Deque, Dict, List, Optional, Sequence, Tuple
+
+import torch
+
+from dexhand_env.env.vec_env import SUCCESS, Step
+
+
+@dataclasses.dataclass(frozen=True)
+class EpisodeMeans:
+    """Means over finished episodes: return, length in control steps, success rate; and how many there were."""
+
+    episodes: int
+    episode_return: float
+    length_steps: float
+    success_rate: float
+
+
+class TrainingStatistics:
+    """Adds up steps on the device and is read once an iteration, so that a GPU is not made to wait.
+
+    Episodes that began part-way (staggered starts) are left out: they are shorter than real ones.
+
+    Args:
+        num_envs: number of worlds; also the number of episodes in the window of :meth:`recent`.
+        outcome_names: the environment's.
+        device: the environment's.
+    """
+
+    def __init__(self, num_envs: int, outcome_names: Sequence[str], device: torch.device) -> None:
+        self._num_envs = num_envs
+        self._outcome_names = tuple(outcome_names)
+        self._device = device
+        # (episodes, sum of returns, sum of lengths, successes) of past iterations, latest last.
+        self._window: Deque[Tuple[float, ...]] = deque()
+        self.finished_episodes = 0
+        self._clear()
+
+    def _clear(self) -> None:
+        self._steps = 0
+        self._sums = torch.zeros(4, dtype=torch.float64, device=self._device)
+        self._outcomes = torch.zeros(len(self._outcome_names), dtype=torch.int64, device=self._device)
+        self._raw: Dict[str, torch.Tensor] = {}
+        self._weighted: Dict[str, torch.Tensor] = {}
+
+    def add(self, step: Step) -> None:
+        """Count one step of all worlds."""
+        self._steps += 1
+        counted = step.dones & step.whole_episodes
+        sums = torch.stack(
+            (
+                torch.ones_like(step.rewards),
+                step.episode_returns,
+                step.episode_lengths.to(step.rewards.dtype),
+                (step.outcomes == SUCCESS).to(step.rewards.dtype),
+            )
+        )
+        self._sums += (sums * counted).sum(dim=1, dtype=torch.float64)
+        ended = torch.where(counted, step.outcomes, torch.zeros_like(step.outcomes))
+        self._outcomes += torch.bincount(ended, minlength=len(self._outcome_names))
+        for sums_by_name, terms in ((self._raw, step.terms.raw), (self._weighted, step.terms.weighted)):
+            for name, term in terms.items():
+                mean = term.mean()
+                sums_by_name[name] = sums_by_name[name] + mean if name in sums_by_name else mean
+
+    def finish_iteration(self) -> Dict[str, float]:
+        """Columns of the history for the steps since the last call; empty episodes give no column."""
+        sums = tuple(self._sums.tolist())
+        row: Dict[str, float] = {}
+        if sums[0] > 0:
+            means = self._means([sums])
+            assert means is not None
+            row["return"] = means.episode_return
+            row["success_rate"] = means.success_rate
+            row["episode_length"] = means.length_steps
+            for name, count in zip(self._outcome_names[1:], self._outcomes.tolist()[1:]):
+                row[f"termination/{name}"] = count / sums[0]
+            self.finished_episodes += int(sums[0])
+            self._remember(sums)
+        for prefix, terms in (("reward", self._weighted), ("raw_reward", self._raw)):
+            for name, total in terms.items():
+                row[f"{prefix}/{name}"] = float(total) / self._steps
+        self._clear()
+        return row
+
+    def _remember(self, sums: Tuple[float, ...]) -> None:
+        self._window.append(sums)
+        while sum(entry[0] for entry in self._window) - self._window[0][0] >= self._num_envs:
+            self._window.popleft()
+
+    @staticmethod
+    def _means(entries: Sequence[Tuple[float, ...]]) -> Optional[EpisodeMeans]:
+        episodes, returns, lengths, successes = (sum(column) for column in zip(*entries)) if entries else (0,) * 4
+        if not episodes:
+            return None
+        return EpisodeMeans(int(episodes), returns / episodes, lengths / episodes, successes / episodes)
+
+    def recent(self) -> Optional[EpisodeMeans]:
+        """Means over the latest num_envs finished episodes or a few more; None before there are that many.
+
+        Right after the start the short episodes finish first, so fewer would flatter or malign the policy.
+        """
+        means = self._means(self._window)
+        return means if means is not None and means.episodes >= self._num_envs else None
+
+    def get_state(self) -> Dict[str, List]:
+        """Plain values for a checkpoint; call between iterations."""
+        return {"window": [list(entry) for entry in self._window], "finished_episodes": [self.finished_episodes]}
+
+    def set_state(self, state: Dict[str, List]) -> None:
+        """Restore what ``get_state`` gave."""
+        self._window = deque(tuple(entry) for entry in state["window"])
+        self.finished_episodes = int(state["finished_episodes"][0])

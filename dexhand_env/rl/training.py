@@ -1,0 +1,151 @@
+"""One training run, from a complete specification to a folder of checkpoints."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import random
+import signal
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, Optional
+
+import numpy as np
+import torch
+
+from dexhand_env.config.physics import Physics
+from dexhand_env.env.randomness import TrainingRandomness
+from dexhand_env.errors import UserError
+from dexhand_env.rl.agent import DexHandAgent
+from dexhand_env.rl.checkpoint import TRAINING_KEYS, load_checkpoint
+from dexhand_env.rl.history import History
+from dexhand_env.tasks.registry import make_env
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingSpec:
+    """What decides a training run.
+
+    Attributes:
+        task: the task's configuration.
+        physics: time step, substeps, solver.
+        params: rl_games' ``params``, complete and checked.
+        num_envs: number of worlds.
+        seed: of weights, exploration and episodes.
+        sim_device, rl_device: ``cpu`` or ``cuda:<index>``.
+        threads: CPU threads of physics and learner.
+        deterministic: use deterministic algorithms only.
+    """
+
+    task: Any
+    physics: Physics
+    params: Dict[str, Any]
+    num_envs: int
+    seed: int
+    sim_device: str = "cpu"
+    rl_device: str = "cpu"
+    threads: int = 1
+    deterministic: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingResult:
+    """How a run ended: iterations and frames done in total, seconds spent in them, and whether it was interrupted."""
+
+    iterations: int
+    frames: int
+    seconds: float
+    cpu_seconds: float
+    interrupted: bool
+
+
+def seed_everything(seed: int, threads: int, deterministic: bool) -> None:
+    """Seed every generator that training may use, before the environment or the network is made."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+    torch.set_num_threads(threads)
+    if deterministic:
+        torch.use_deterministic_algorithms(True)
+        torch.backends.cudnn.benchmark = False
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Gives a function that says whether Ctrl-C or SIGTERM has come; the iteration that runs is finished first."""
+    received = []
+    previous = {}
+    for number in (signal.SIGINT, signal.SIGTERM):
+        previous[number] = signal.signal(number, lambda *_: received.append(True))
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def make_agent(spec: TrainingSpec, folder: Path) -> DexHandAgent:
+    """The agent and its environment, seeded."""
+    seed_everything(spec.seed, spec.threads, spec.deterministic)
+    randomness = TrainingRandomness(spec.seed, torch.device(spec.sim_device))
+    env = make_env(spec.task, spec.physics, spec.num_envs, randomness, spec.sim_device, spec.threads)
+    return DexHandAgent(spec.params, env, spec.task.task, folder, torch.device(spec.rl_device))
+
+
+def check_resumable(state: Dict[str, Any], agent: DexHandAgent, where: str) -> None:
+    """Refuse a checkpoint of another task, network or number of worlds.
+
+    Raises:
+        UserError: naming the first difference.
+    """
+    wanted = agent.get_full_state_weights()
+    for key in ("task", "observation_size", "num_actions", "network"):
+        if state[key] != wanted[key]:
+            found, allowed = (("another network", "the network of the training configuration") if key == "network"
+                              else (f"{key} {state[key]}", f"{key} {wanted[key]}"))
+            raise UserError(where, found, allowed)
+    worlds = len(state["env_state"]["lengths"])
+    if worlds != len(wanted["env_state"]["lengths"]):
+        raise UserError(where, f"was written with --num-envs {worlds}", f"--num-envs {worlds} to go on from it")
+
+
+def run_training(
+    spec: TrainingSpec,
+    folder: Path,
+    resume_from: Optional[Path] = None,
+    on_iteration: Callable[[Dict[str, float], DexHandAgent], None] = lambda row, agent: None,
+) -> TrainingResult:
+    """Train in ``folder`` until ``max_epochs`` iterations are done in total.
+
+    Args:
+        spec: what to train.
+        folder: the run folder; gets ``nn/``, ``summaries/`` and ``history.csv``.
+        resume_from: a checkpoint to go on from, exactly as if there had been no break (CPU).
+        on_iteration: called after each iteration with its row of the history.
+
+    Raises:
+        UserError: a checkpoint that does not fit.
+        TrainingDiverged: NaN or infinity.
+    """
+    state = load_checkpoint(resume_from, TRAINING_KEYS) if resume_from else None
+    agent = make_agent(spec, folder)
+    if state is not None:
+        check_resumable(state, agent, f"checkpoint {resume_from}")
+        agent.set_full_state_weights(state)
+    history = History(folder / "history.csv", agent.epoch_num)
+
+    with interruptible() as interrupted:
+
+        def after_iteration(row: Dict[str, float]) -> bool:
+            history.append(row)
+            on_iteration(row, agent)
+            if agent.epoch_num % max(agent.save_freq, 1) == 0:
+                history.write()
+            return interrupted()
+
+        try:
+            agent.train(after_iteration)
+        finally:
+            history.write()
+            agent.writer.close()
+        stopped = interrupted() and agent.epoch_num < agent.max_epochs
+    return TrainingResult(agent.epoch_num, agent.frame, agent.training_seconds, agent.training_cpu_seconds, stopped)

@@ -1,0 +1,123 @@
+"""The one contract between an environment and whatever steps physics."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from typing import Dict, Optional, Sequence, Tuple
+
+import torch
+
+
+@dataclasses.dataclass(frozen=True)
+class SimulationCounters:
+    """What went wrong since the simulation was made, summed over worlds.
+
+    Attributes:
+        nan_resets: times a world became NaN, infinite or huge and was put back to its initial state.
+        contact_overflows: steps in which a world had more contacts or constraints than there was room for.
+    """
+
+    nan_resets: int
+    contact_overflows: int
+
+
+class Simulation(abc.ABC):
+    """``num_envs`` copies of one scene, stepped together.
+
+    All state is float32 torch tensors on ``device`` whose first axis is the world; they are valid until the next
+    ``step`` or ``reset``. Positions are metres and radians in the world frame, quaternions w x y z. The first 26 joints
+    are the hand's, in the order of ``hand.joints.joint_names``; objects are in the scene's order.
+
+    Attributes:
+        num_envs: number of worlds.
+        device: where the tensors live.
+        control_dt_s: time that one ``step`` advances.
+    """
+
+    num_envs: int
+    device: torch.device
+    control_dt_s: float
+
+    @property
+    @abc.abstractmethod
+    def joint_positions(self) -> torch.Tensor:
+        """Joint positions of the hand, (num_envs, 26): base slides in m from spawn, hinges in rad."""
+
+    @property
+    @abc.abstractmethod
+    def joint_velocities(self) -> torch.Tensor:
+        """Joint velocities of the hand, (num_envs, 26), m/s and rad/s."""
+
+    @property
+    @abc.abstractmethod
+    def joint_targets(self) -> torch.Tensor:
+        """Position targets that the actuators follow, (num_envs, 26)."""
+
+    @abc.abstractmethod
+    def site_poses(self, names: Sequence[str]) -> Tuple[torch.Tensor, torch.Tensor]:
+        """Positions (num_envs, len(names), 3) and quaternions (num_envs, len(names), 4) of sites."""
+
+    @abc.abstractmethod
+    def body_poses(self, names: Sequence[str]) -> Tuple[torch.Tensor, torch.Tensor]:
+        """Positions (num_envs, len(names), 3) and quaternions (num_envs, len(names), 4) of bodies."""
+
+    @property
+    @abc.abstractmethod
+    def fingertip_forces(self) -> torch.Tensor:
+        """Net contact force on each fingertip, world frame, (num_envs, 5, 3) in N, thumb first."""
+
+    @property
+    @abc.abstractmethod
+    def object_positions(self) -> torch.Tensor:
+        """(num_envs, number of objects, 3)."""
+
+    @property
+    @abc.abstractmethod
+    def object_quaternions(self) -> torch.Tensor:
+        """(num_envs, number of objects, 4)."""
+
+    @property
+    @abc.abstractmethod
+    def object_velocities(self) -> torch.Tensor:
+        """Linear (world frame) then angular (body frame) velocities, (num_envs, number of objects, 6)."""
+
+    @property
+    @abc.abstractmethod
+    def nan_worlds(self) -> torch.Tensor:
+        """Worlds whose state broke during the last ``step`` and was put back, (num_envs,) bool."""
+
+    @abc.abstractmethod
+    def counters(self) -> SimulationCounters:
+        """What went wrong so far."""
+
+    @abc.abstractmethod
+    def set_joint_targets(self, targets: torch.Tensor) -> None:
+        """Set the position targets of the 26 hand joints, (num_envs, 26); actuators clamp to their ranges."""
+
+    @abc.abstractmethod
+    def step(self, world_ids: Optional[torch.Tensor] = None) -> None:
+        """Advance by ``control_dt_s``; only the worlds in ``world_ids`` where given (a backend may step all)."""
+
+    @abc.abstractmethod
+    def reset(
+        self,
+        world_ids: torch.Tensor,
+        joint_positions: torch.Tensor,
+        object_poses: Optional[torch.Tensor] = None,
+    ) -> None:
+        """Put worlds into a state at rest, targets at the joint positions.
+
+        Args:
+            world_ids: (n,) int64, without repeats.
+            joint_positions: (n, 26).
+            object_poses: (n, number of objects, 7) position and quaternion; the scene's own where left out.
+        """
+
+    @abc.abstractmethod
+    def get_state(self) -> Dict[str, torch.Tensor]:
+        """Everything that decides the next step, as copies on the CPU; for exact resumption."""
+
+    @abc.abstractmethod
+    def set_state(self, state: Dict[str, torch.Tensor]) -> None:
+        """Restore what ``get_state`` gave, from a simulation of the same scene and number of worlds."""

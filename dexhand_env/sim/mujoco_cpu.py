@@ -1,0 +1,191 @@
+"""MuJoCo on the CPU, many worlds at once through ``mujoco.batch``."""
+
+from __future__ import annotations
+
+from typing import Dict, Optional, Sequence, Tuple
+
+import mujoco
+import numpy as np
+import torch
+from mujoco import batch
+
+from dexhand_env.config.physics import Physics
+from dexhand_env.sim.contract import Simulation, SimulationCounters
+from dexhand_env.sim.scene import Scene, scene_mjcf
+
+HAND_JOINTS = 26
+# Fields of a world that decide its future, contact warm start included: equal bits in, equal bits out.
+STATE_FIELDS = ("time", "qpos", "qvel", "ctrl", "qacc_warmstart")
+NAN_WARNINGS = (mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQVEL, mujoco.mjtWarning.mjWARN_BADQACC)
+OVERFLOW_WARNINGS = (mujoco.mjtWarning.mjWARN_CONTACTFULL, mujoco.mjtWarning.mjWARN_CNSTRFULL)
+
+
+def compile_scene(scene: Scene, physics: Physics) -> mujoco.MjModel:
+    """The scene as a compiled model."""
+    return mujoco.MjModel.from_xml_string(scene_mjcf(scene, physics))
+
+
+def _ignore_warning(message: str) -> None:
+    """MuJoCo's warnings are counted in ``Batch.warning``; unhandled, it also writes MUJOCO_LOG.TXT where one stands."""
+
+
+def _float32(array: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(array.astype(np.float32))
+
+
+class MujocoCpuSimulation(Simulation):
+    """See :class:`Simulation`. A world is stepped by one thread alone, so results do not depend on ``threads``.
+
+    Args:
+        scene: what to simulate.
+        physics: time step, substeps and solver.
+        num_envs: number of worlds.
+        threads: threads that step them.
+    """
+
+    def __init__(self, scene: Scene, physics: Physics, num_envs: int, threads: int) -> None:
+        mujoco.set_mju_user_warning(_ignore_warning)
+        self.model = compile_scene(scene, physics)
+        self.num_envs = num_envs
+        self.device = torch.device("cpu")
+        self.control_dt_s = physics.control_dt_s
+        self._substeps = physics.substeps
+        self._batch = batch.Batch(self.model, num_envs, nthread=threads)
+        self._object_count = len(scene.objects)
+        self._state = {name: self._batch.bind(name) for name in STATE_FIELDS}
+        self._qpos = torch.from_numpy(self._state["qpos"])
+        self._qvel = torch.from_numpy(self._state["qvel"])
+        self._ctrl = torch.from_numpy(self._state["ctrl"])
+        # Poses and sensors cost a tenth of a step to keep current, so that starts when somebody first asks for them.
+        self._derived: Dict[str, np.ndarray] = {}
+        self._warnings_seen = self._batch.warning.copy()
+        self._nan_resets = 0
+        self._contact_overflows = 0
+        self._nan_worlds = torch.zeros(num_envs, dtype=torch.bool)
+        self._fresh: Dict[str, torch.Tensor] = {}
+        self._default_object_poses = self._qpos[:1, HAND_JOINTS:].clone().view(1, self._object_count, 7)
+        force_names = sorted(
+            name for name in (self.model.sensor(i).name for i in range(self.model.nsensor)) if "_f_force" in name
+        )
+        # The sensor holds (found, force); the force is the one exerted by the finger, hence the sign below.
+        first_columns = [self.model.sensor(name).adr[0] + 1 for name in force_names]
+        self._force_columns = np.array(first_columns)[:, None] + np.arange(3)
+
+    def _cached(self, name: str, source: torch.Tensor) -> torch.Tensor:
+        if name not in self._fresh:
+            self._fresh[name] = source.to(torch.float32)
+        return self._fresh[name]
+
+    @property
+    def joint_positions(self) -> torch.Tensor:
+        return self._cached("joint_positions", self._qpos[:, :HAND_JOINTS])
+
+    @property
+    def joint_velocities(self) -> torch.Tensor:
+        return self._cached("joint_velocities", self._qvel[:, :HAND_JOINTS])
+
+    @property
+    def joint_targets(self) -> torch.Tensor:
+        return self._cached("joint_targets", self._ctrl[:, :HAND_JOINTS])
+
+    def _derive(self, name: str) -> np.ndarray:
+        """A live, read-only view of a derived field, (num_envs, ...), current from now on."""
+        if name not in self._derived:
+            self._derived[name] = self._batch.bind(name)
+            self._batch.forward(stage=mujoco.mjtStage.mjSTAGE_ACC)
+        return self._derived[name]
+
+    def _poses(self, prefix: str, ids: Sequence[int]) -> Tuple[torch.Tensor, torch.Tensor]:
+        positions, quaternions = self._derive(prefix + "xpos"), self._derive(prefix + "xquat")
+        index = list(ids)
+        return _float32(positions[:, index]), _float32(quaternions[:, index])
+
+    def site_poses(self, names: Sequence[str]) -> Tuple[torch.Tensor, torch.Tensor]:
+        return self._poses("site_", [self.model.site(name).id for name in names])
+
+    def body_poses(self, names: Sequence[str]) -> Tuple[torch.Tensor, torch.Tensor]:
+        return self._poses("", [self.model.body(name).id for name in names])
+
+    @property
+    def fingertip_forces(self) -> torch.Tensor:
+        return -_float32(self._derive("sensordata")[:, self._force_columns])
+
+    @property
+    def object_positions(self) -> torch.Tensor:
+        return self._object_qpos()[:, :, :3]
+
+    @property
+    def object_quaternions(self) -> torch.Tensor:
+        return self._object_qpos()[:, :, 3:]
+
+    def _object_qpos(self) -> torch.Tensor:
+        return self._cached("objects", self._qpos[:, HAND_JOINTS:]).view(self.num_envs, self._object_count, 7)
+
+    @property
+    def object_velocities(self) -> torch.Tensor:
+        velocities = self._cached("object_velocities", self._qvel[:, HAND_JOINTS:])
+        return velocities.view(self.num_envs, self._object_count, 6)
+
+    @property
+    def nan_worlds(self) -> torch.Tensor:
+        return self._nan_worlds
+
+    def counters(self) -> SimulationCounters:
+        return SimulationCounters(self._nan_resets, self._contact_overflows)
+
+    def set_joint_targets(self, targets: torch.Tensor) -> None:
+        self._ctrl[:, :HAND_JOINTS] = targets
+        self._fresh.pop("joint_targets", None)
+
+    def step(self, world_ids: Optional[torch.Tensor] = None) -> None:
+        ids = None if world_ids is None else world_ids.numpy().astype(np.int32)
+        # Contact sensors belong to the acceleration stage; poses alone need only positions and velocities.
+        if "sensordata" in self._derived:
+            stage = mujoco.mjtStage.mjSTAGE_ACC
+        elif self._derived:
+            stage = mujoco.mjtStage.mjSTAGE_VEL
+        else:
+            stage = mujoco.mjtStage.mjSTAGE_NONE
+        self._batch.step(ids=ids, nstep=self._substeps, stage=stage)
+        self._fresh.clear()
+        self._note_warnings()
+
+    def _note_warnings(self) -> None:
+        new = self._batch.warning - self._warnings_seen
+        if not new.any():
+            self._nan_worlds = torch.zeros(self.num_envs, dtype=torch.bool)
+            return
+        broken = new[:, list(NAN_WARNINGS)].any(axis=1)
+        self._nan_worlds = torch.from_numpy(broken)
+        self._nan_resets += int(broken.sum())
+        self._contact_overflows += int(new[:, list(OVERFLOW_WARNINGS)].any(axis=1).sum())
+        self._warnings_seen = self._batch.warning.copy()
+
+    def reset(
+        self,
+        world_ids: torch.Tensor,
+        joint_positions: torch.Tensor,
+        object_poses: Optional[torch.Tensor] = None,
+    ) -> None:
+        ids = world_ids.numpy().astype(np.int32)
+        self._batch.reset(ids, stage=mujoco.mjtStage.mjSTAGE_NONE)
+        self._qpos[world_ids, :HAND_JOINTS] = joint_positions.to(self._qpos.dtype)
+        if self._object_count:
+            poses = self._default_object_poses if object_poses is None else object_poses.to(self._qpos.dtype)
+            poses = poses.expand(len(ids), self._object_count, 7)
+            self._qpos[world_ids, HAND_JOINTS:] = poses.reshape(len(ids), -1)
+        self._ctrl[world_ids, :HAND_JOINTS] = joint_positions.to(self._ctrl.dtype)
+        if self._derived:
+            self._batch.forward(ids, stage=mujoco.mjtStage.mjSTAGE_ACC)
+        self._warnings_seen = self._batch.warning.copy()
+        self._fresh.clear()
+
+    def get_state(self) -> Dict[str, torch.Tensor]:
+        return {name: torch.from_numpy(array.copy()) for name, array in self._state.items()}
+
+    def set_state(self, state: Dict[str, torch.Tensor]) -> None:
+        for name, array in self._state.items():
+            array[...] = state[name].numpy()
+        if self._derived:
+            self._batch.forward(stage=mujoco.mjtStage.mjSTAGE_ACC)
+        self._fresh.clear()

@@ -1,0 +1,116 @@
+"""What is simulated: one hand, a table, objects; written as one MJCF document that every backend compiles."""
+
+from __future__ import annotations
+
+import dataclasses
+import xml.etree.ElementTree as ElementTree
+from typing import Tuple
+
+from dexhand_env.config.physics import Physics
+from dexhand_env.hand.model import hand_element
+
+# Contact bitmasks of table and objects: they meet everything, the hand's links meet only what they must (docs/hand.md).
+WORLD_CONTYPE = "1"
+WORLD_CONAFFINITY = "7"
+
+
+@dataclasses.dataclass(frozen=True)
+class SceneObject:
+    """A free rigid body of one primitive.
+
+    Attributes:
+        name: unique in the scene.
+        shape: ``box``, ``sphere``, ``cylinder`` or ``capsule``.
+        size_m: MuJoCo's sizes of that shape (half lengths or radius first), metres.
+        mass_kg: mass of the whole body.
+        position_m: where it starts, world frame.
+    """
+
+    name: str
+    shape: str
+    size_m: Tuple[float, ...]
+    mass_kg: float
+    position_m: Tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Scene:
+    """What a task wants simulated.
+
+    Attributes:
+        side: ``right`` or ``left`` hand.
+        spawn_height_m: height of the hand's base at ARTz = 0.
+        table: whether a plane at z = 0 is there.
+        objects: the free bodies, in the order of the object tensors.
+    """
+
+    side: str = "right"
+    spawn_height_m: float = 0.5
+    table: bool = True
+    objects: Tuple[SceneObject, ...] = ()
+
+
+def _numbers(values) -> str:
+    return " ".join(repr(float(value)) for value in values)
+
+
+def _option(physics: Physics) -> ElementTree.Element:
+    return ElementTree.Element(
+        "option",
+        timestep=repr(physics.timestep_s),
+        integrator=physics.integrator,
+        solver="Newton",
+        iterations=str(physics.iterations),
+        ls_iterations=str(physics.ls_iterations),
+        cone=physics.cone,
+        impratio=repr(physics.impratio),
+        jacobian="dense",  # the sparse Newton factor of MuJoCo 4.0.0 is wrong
+    )
+
+
+def _object_body(item: SceneObject) -> ElementTree.Element:
+    body = ElementTree.Element("body", name=item.name, pos=_numbers(item.position_m))
+    ElementTree.SubElement(body, "freejoint", name=item.name)
+    ElementTree.SubElement(
+        body,
+        "geom",
+        name=item.name,
+        type=item.shape,
+        size=_numbers(item.size_m),
+        mass=repr(float(item.mass_kg)),
+        contype=WORLD_CONTYPE,
+        conaffinity=WORLD_CONAFFINITY,
+        condim="4",
+        friction="1 0.005 0.0001",
+        solref="0.01 1",
+    )
+    return body
+
+
+def scene_mjcf(scene: Scene, physics: Physics) -> str:
+    """The scene as an MJCF document.
+
+    Joint order is the hand's 26 joints (``hand.joints.joint_names``), then one free joint an object, so the first 26
+    entries of ``qpos`` and ``qvel`` are the hand's in every scene.
+    """
+    root = hand_element(scene.side)
+    root.insert(0, _option(physics))
+    worldbody = root.find("worldbody")
+    hand = worldbody.find("body[@name='floating_base']")
+    hand.set("pos", _numbers((0.0, 0.0, scene.spawn_height_m)))
+    if scene.table:
+        table = ElementTree.Element(
+            "geom",
+            name="table",
+            type="plane",
+            size="2 2 0.1",
+            contype=WORLD_CONTYPE,
+            conaffinity=WORLD_CONAFFINITY,
+            condim="4",
+            friction="1 0.005 0.0001",
+            solref="0.01 1",
+        )
+        worldbody.insert(0, table)
+    for item in scene.objects:
+        worldbody.append(_object_body(item))
+    return ElementTree.tostring(root, encoding="unicode")

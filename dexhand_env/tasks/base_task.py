@@ -1,0 +1,101 @@
+"""BaseTask: reach a commanded posture of the whole hand and hold it."""
+
+from __future__ import annotations
+
+from typing import Callable, Dict
+
+import torch
+
+from dexhand_env.config.base_task import BaseTaskConfig
+from dexhand_env.env.randomness import EpisodeRandomness
+from dexhand_env.env.robot_hand import RobotHand
+from dexhand_env.env.rotations import angle_between, quaternion_from_hinges
+from dexhand_env.env.task import Task
+from dexhand_env.sim.contract import Simulation
+
+POSITION = slice(0, 3)
+ROTATION = slice(3, 6)
+FINGERS = slice(6, 18)
+
+
+class BaseTask(Task):
+    """Each episode draws a goal for all 18 controls; the hand starts open at its spawn pose.
+
+    Success is being within the tolerances of ``config.success`` for ``hold_steps`` control steps in a row.
+    """
+
+    def __init__(self, config: BaseTaskConfig, hand: RobotHand, sim: Simulation) -> None:
+        super().__init__(config, hand, sim)
+        controls = hand.controls
+        position, rotation = config.goal.position_range_m, config.goal.rotation_range_rad
+        reach = torch.tensor([position] * 3 + [rotation] * 3, device=self.device)
+        self._goal_lower = torch.cat((-reach, controls.lower[FINGERS]))
+        self._goal_upper = torch.cat((reach, controls.upper[FINGERS]))
+        self._finger_range = controls.upper[FINGERS] - controls.lower[FINGERS]
+        driven = controls.to_joints(torch.ones_like(self._goal_lower)[None])[0] != 0
+        driven[:6] = False
+        self._finger_joints = driven.nonzero()[:, 0]
+        self._goal = torch.zeros((self.num_envs, 18), device=self.device)
+        self._held_steps = torch.zeros(self.num_envs, dtype=torch.int32, device=self.device)
+
+    def begin_episodes(self, world_ids: torch.Tensor, randomness: EpisodeRandomness) -> torch.Tensor:
+        drawn = randomness.uniform(world_ids, 18)
+        goal = self._goal_lower + drawn * (self._goal_upper - self._goal_lower)
+        # A control that the policy cannot move stays at its fixed target, in the goal too.
+        self._goal[world_ids] = self.hand.controls.with_fixed(goal)
+        self._held_steps[world_ids] = 0
+        return self.hand.controls.with_fixed(torch.zeros_like(goal))
+
+    def _errors(self) -> Dict[str, torch.Tensor]:
+        joints = self.joint_positions
+        goal_joints = self.hand.controls.to_joints(self._goal)
+        fingers = (joints - goal_joints)[:, self._finger_joints].abs()
+        return {
+            "position_error_m": (joints[:, POSITION] - self._goal[:, POSITION]).norm(dim=-1),
+            "rotation_error_rad": angle_between(
+                quaternion_from_hinges(joints[:, ROTATION]), quaternion_from_hinges(self._goal[:, ROTATION])
+            ),
+            "finger_error_rad": fingers.mean(dim=-1),
+        }
+
+    def update(self, worlds: torch.Tensor) -> None:
+        tolerance, errors = self.config.success, self._errors()
+        within = (
+            (errors["position_error_m"] < tolerance.position_m)
+            & (errors["rotation_error_rad"] < tolerance.rotation_rad)
+            & (errors["finger_error_rad"] < tolerance.finger_rad)
+        )
+        held = torch.where(within, self._held_steps + 1, torch.zeros_like(self._held_steps))
+        self._held_steps = torch.where(worlds, held, self._held_steps)
+
+    def compute_task_rewards(self) -> Dict[str, torch.Tensor]:
+        """Costs in [0, 1): the mean over dimensions of tanh(|error| / scale)."""
+        error = (self._goal - self.hand.control_positions).abs()
+        scales = self.config.reward_scales
+        return {
+            "position_error": torch.tanh(error[:, POSITION] / scales.position_scale_m).mean(dim=-1),
+            "rotation_error": torch.tanh(error[:, ROTATION] / scales.rotation_scale_rad).mean(dim=-1),
+            "finger_error": torch.tanh(error[:, FINGERS] / self._finger_range).mean(dim=-1),
+        }
+
+    def successes(self) -> torch.Tensor:
+        return self._held_steps >= self.config.success.hold_steps
+
+    def metrics(self) -> Dict[str, torch.Tensor]:
+        return self._errors()
+
+    def observations(self) -> Dict[str, Callable[[], torch.Tensor]]:
+        known = super().observations()
+        known["goal"] = lambda: self._goal
+        known["goal_errors"] = lambda: self._goal - self.hand.control_positions
+        return known
+
+    def goal_controls(self) -> Dict[str, torch.Tensor]:
+        return {"controls": self._goal.clone()}
+
+    def get_state(self) -> Dict[str, torch.Tensor]:
+        return {"goal": self._goal.clone(), "held_steps": self._held_steps.clone()}
+
+    def set_state(self, state: Dict[str, torch.Tensor]) -> None:
+        self._goal.copy_(state["goal"])
+        self._held_steps = state["held_steps"].to(self.device)
