@@ -44,13 +44,13 @@ class BaseTaskConfig(TaskConfig):
         "goal": ("the goal's values of the 18 controls (m, rad)", 18),
         "goal_errors": ("goal minus present position of the 18 controls (m, rad)", 18),
     }
-    REWARD_NAMES: ClassVar[Optional[Tuple[str, ...]]] = (
-        "position_error",
-        "rotation_error",
-        "finger_error",
-        "action_rate",
-        "success",
-    )
+    REWARD_NAMES: ClassVar[Optional[Mapping[str, str]]] = {
+        "position_error": "mean over x y z of tanh(|error| / position_scale_m)",
+        "rotation_error": "mean over the three rotations of tanh(|error| / rotation_scale_rad)",
+        "finger_error": "mean over the 12 finger controls of tanh(|error| / the control's whole range)",
+        "action_rate": "mean squared change of the actions since the last step",
+        "success": "1 in the step in which the posture has been held long enough, else 0",
+    }
 
     goal: Goal = Field(description="how goals are drawn")
     success: Success = Field(description="when the goal counts as reached")

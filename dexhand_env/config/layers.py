@@ -26,7 +26,7 @@ def dotted(path: Sequence[Union[str, int]]) -> str:
     return text
 
 
-def shown_path(path: Union[str, "os.PathLike[str]"]) -> str:
+def shown_path(path: Union[str, os.PathLike[str]]) -> str:
     """A file's name as errors show it: relative to the working directory where the file lies below it."""
     resolved = Path(path).resolve()
     try:
@@ -50,12 +50,11 @@ def merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> Dict[str, Any]:
 def contains(values: Any, path: KeyPath) -> bool:
     """Whether ``path`` leads to something in nested mappings and lists."""
     for part in path:
-        if isinstance(values, Mapping) and part in values:
-            values = values[part]
-        elif isinstance(values, (list, tuple)) and isinstance(part, int) and part < len(values):
-            values = values[part]
-        else:
+        in_mapping = isinstance(values, Mapping) and part in values
+        in_list = isinstance(values, (list, tuple)) and isinstance(part, int) and part < len(values)
+        if not (in_mapping or in_list):
             return False
+        values = values[part]
     return True
 
 

@@ -152,7 +152,7 @@ def train_file(task: str) -> str:
 
 
 def load_ppo(
-    path: Union[str, "os.PathLike[str]"], overrides: Overrides = None, source: str = "overrides"
+    path: Union[str, os.PathLike[str]], overrides: Overrides = None, source: str = "overrides"
 ) -> PPOParams:
     """A PPO configuration: the YAML with the overrides on top, checked.
 

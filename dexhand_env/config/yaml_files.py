@@ -31,7 +31,7 @@ _WORDS = {word: value for value, name in ((True, "true"), (False, "false"), (Non
           for word in (name, name.capitalize(), name.upper())}  # fmt: skip
 
 
-def read_yaml(path: Union[str, "os.PathLike[str]"]) -> Layer:
+def read_yaml(path: Union[str, os.PathLike[str]]) -> Layer:
     """Read one YAML file whose top is a mapping.
 
     Raises:

@@ -1,0 +1,222 @@
+"""An experiment: what is trained, selected, tested and reported, and how; ``configs/<Experiment>.yaml``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+from pydantic import Field, field_validator
+from typing_extensions import Annotated
+
+from dexhand_env.config.check import check
+from dexhand_env.config.layers import Layer, Stack, contains, differences
+from dexhand_env.config.physics import Physics, load_physics, physics_names
+from dexhand_env.config.ppo import PPOFile, PPOParams, fit_minibatch, train_file
+from dexhand_env.config.registry import TASK_CONFIGS, default_task, load_task
+from dexhand_env.config.schema import Section, choices, problem, shown
+from dexhand_env.config.seeds import EXPERIMENTS_FILE, EpisodeRange, check_disjoint, check_name, load_seeds
+from dexhand_env.config.task import TaskConfig
+from dexhand_env.config.yaml_files import read_yaml
+from dexhand_env.errors import UserError
+
+SECTIONS = ("train", "selection", "evaluation", "report")
+TRAINING = "training"  # the condition that means the physics of training
+
+
+class Train(Section):
+    """How the policy is trained."""
+
+    num_envs: int = Field(ge=1, le=1_000_000, description="environments that run side by side, in one process")
+    max_iterations: int = Field(ge=1, le=10**9, description="iterations of training")
+    params: Dict[str, Any] = Field(
+        default_factory=dict, description="overrides of the `params` in cfg/train/<Task>PPO.yaml, nested as there"
+    )
+
+
+class Evaluation(EpisodeRange):
+    """How the chosen policy is tested."""
+
+    conditions: Annotated[Tuple[str, ...], Field(strict=False)] = Field(
+        min_length=1,
+        description="physics that it is tested under: training (that of env.sim.physics) and presets of cfg/physics.yaml",
+    )
+
+    @field_validator("conditions")
+    @classmethod
+    def _are_known(cls, conditions: Tuple[str, ...]) -> Tuple[str, ...]:
+        known = (TRAINING, *physics_names())
+        for index, name in enumerate(conditions):
+            if name not in known:
+                raise problem(f"found {shown(name)}", choices(known, name), (index,))
+            if name in conditions[:index]:
+                raise problem(f"{name} is listed twice", "each condition once", (index,))
+        if TRAINING not in conditions:
+            raise problem(f"{TRAINING} is missing", f"a list with {TRAINING}, which the report is about")
+        return conditions
+
+
+class Report(Section):
+    """What the report judges by."""
+
+    success_goal: float = Field(ge=0, le=1, description="the success rate that the policy should reach, as a fraction")
+
+
+class ExperimentFile(Section):
+    """A whole experiment file."""
+
+    task: str = Field(description="the task's name")
+    env: Dict[str, Any] = Field(
+        default_factory=dict, description="overrides of cfg/task/<Task>.yaml, nested as there"
+    )
+    train: Train = Field(description="how the policy is trained")
+    selection: EpisodeRange = Field(description="the held-out episodes by which the best checkpoint is chosen")
+    evaluation: Evaluation = Field(description="the fresh episodes on which the chosen checkpoint is tested")
+    report: Report = Field(description="what the report judges by")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An experiment, resolved and checked.
+
+    Args:
+        name: its name, also that of its file and of its results' folder.
+        seeds: the training seeds.
+        task: the whole task configuration.
+        params: the whole PPO configuration; ``max_epochs`` is ``max_iterations`` and the minibatch fits.
+        num_envs, max_iterations: as in the file.
+        differences: what differs from the defaults in cfg/task and cfg/train, as ``{"key", "default", "value"}``.
+        notices: lines for the user, e.g. about a shrunk minibatch.
+    """
+
+    name: str
+    seeds: Tuple[int, ...]
+    task: TaskConfig
+    params: PPOParams
+    num_envs: int
+    max_iterations: int
+    selection: EpisodeRange
+    evaluation: Evaluation
+    report: Report
+    differences: List[Dict[str, Any]]
+    notices: List[str]
+
+    @property
+    def conditions(self) -> Dict[str, Physics]:
+        """Each condition of the evaluation with its physics."""
+        names = {name: self.task.sim.physics if name == TRAINING else name for name in self.evaluation.conditions}
+        return {name: load_physics(preset) for name, preset in names.items()}
+
+    def section(self, name: str) -> Dict[str, Any]:
+        """The JSON document of one section (one of ``SECTIONS``), complete for its stage.
+
+        Raises:
+            UserError: an unknown section.
+        """
+        documents = {
+            "train": self._train,
+            "selection": self._selection,
+            "evaluation": self._evaluation,
+            "report": self._report,
+        }
+        if name not in documents:
+            raise UserError("section", f"found {shown(name)}", choices(SECTIONS, name))
+        return {"experiment": self.name, "task": self.task.task, **documents[name]()}
+
+    def _env(self) -> Dict[str, Any]:
+        return {"env": self.task.dump(), "physics": load_physics(self.task.sim.physics).dump()}
+
+    def _train_settings(self) -> Dict[str, Any]:
+        return {"num_envs": self.num_envs, "max_iterations": self.max_iterations, "params": self.params.dump()}
+
+    def _train(self) -> Dict[str, Any]:
+        return {**self._env(), "train": self._train_settings()}
+
+    def _selection(self) -> Dict[str, Any]:
+        return {**self._env(), "selection": self.selection.dump()}
+
+    def _evaluation(self) -> Dict[str, Any]:
+        conditions = {name: physics.dump() for name, physics in self.conditions.items()}
+        return {"env": self.task.dump(), "evaluation": {**self.evaluation.dump(), "conditions": conditions}}
+
+    def _report(self) -> Dict[str, Any]:
+        config = {
+            "task": self.task.task,
+            "env": self.task.dump(),
+            "train": self._train_settings(),
+            "selection": self.selection.dump(),
+            "evaluation": self.evaluation.dump(),
+            "report": self.report.dump(),
+        }
+        report = self.report.dump()
+        return {"seeds": list(self.seeds), "report": report, "config": config, "differences": self.differences}
+
+
+def load_experiment(name: str, root: Path = Path(".")) -> Experiment:
+    """Load ``<root>/configs/<name>.yaml`` over its task's defaults and check the whole of it.
+
+    Raises:
+        UserError: the first problem, in whichever file it is.
+    """
+    configs = root / "configs"
+    check_name(name, "experiment")
+    seeds = load_seeds(configs)
+    if name not in seeds:
+        raise UserError(str(configs / EXPERIMENTS_FILE), f"no experiment {name}", choices(seeds, name))
+    layer = read_yaml(configs / f"{name}.yaml")
+    stack = Stack([layer])
+    file = check(ExperimentFile, stack)
+    if file.task not in TASK_CONFIGS:
+        raise UserError(stack.where(("task",)), f"found the task {shown(file.task)}", choices(TASK_CONFIGS, file.task))
+    _refuse_double_settings(file, stack)
+    env = Layer(layer.source, file.env, layer.section("env").marks, ("env",))
+    task = load_task(file.task, env)
+    check_disjoint(seeds[name], file.selection, file.evaluation, stack)
+    params, default_params, notice = _load_params(file, layer)
+    return Experiment(
+        name=name,
+        seeds=seeds[name],
+        task=task,
+        params=params,
+        num_envs=file.train.num_envs,
+        max_iterations=file.train.max_iterations,
+        selection=file.selection,
+        evaluation=file.evaluation,
+        report=file.report,
+        differences=differences(default_task(file.task), task.dump(), "env")
+        + differences(default_params.dump(), params.dump(), "train.params"),
+        notices=[notice] if notice else [],
+    )
+
+
+def _refuse_double_settings(file: ExperimentFile, stack: Stack) -> None:
+    """Settings that an experiment already has elsewhere."""
+    elsewhere: Mapping[Tuple[str, ...], str] = {
+        ("env", "task"): "the task is named by the key task",
+        ("train", "params", "seed"): f"the training seeds stand in {EXPERIMENTS_FILE}",
+        ("train", "params", "config", "max_epochs"): "set train.max_iterations",
+    }
+    values = {"env": file.env, "train": {"params": file.train.params}}
+    for path, reason in elsewhere.items():
+        if contains(values, path):
+            raise UserError(stack.where(path), f"this key is not taken: {reason}")
+
+
+def _load_params(file: ExperimentFile, layer: Layer) -> Tuple[PPOParams, PPOParams, Optional[str]]:
+    """The experiment's PPO parameters, the defaults, and a notice where the minibatch shrank."""
+    defaults = read_yaml(train_file(file.task))
+    overrides = Layer(layer.source, {"params": file.train.params}, layer.section("train").marks, ("train",))
+    stack = Stack([defaults, overrides])
+    params = check(PPOFile, stack).params
+    train = file.train
+    if params.config.save_frequency > train.max_iterations:
+        raise UserError(
+            stack.where(("params", "config", "save_frequency")),
+            f"{params.config.save_frequency} is above train.max_iterations, so no checkpoint would be saved",
+            f"at most {train.max_iterations}",
+        )
+    config = params.config.model_copy(update={"max_epochs": train.max_iterations})
+    params = params.model_copy(update={"config": config})
+    where = stack.where(("params", "config", "minibatch_size"))
+    fitted, notice = fit_minibatch(params, train.num_envs, where)
+    return fitted, check(PPOFile, Stack([defaults])).params, notice

@@ -1,0 +1,59 @@
+"""The stage `validate`: check an experiment and write one resolved section of it as JSON.
+
+    python -m dexhand_env.stages.validate <Experiment> <section>
+
+The whole experiment is checked every time; ``results/<Experiment>/config/<section>.json`` changes only when a value that its
+stage uses does, so an edited comment or the order of keys re-runs nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import List, Optional
+
+from dexhand_env.config.experiment import SECTIONS, load_experiment
+from dexhand_env.config.layers import shown_path
+from dexhand_env.errors import UserError
+from dexhand_env.files import write_text
+
+
+def validate(experiment: str, section: str, root: Path = Path(".")) -> Path:
+    """Check the experiment and write the section's JSON; returns the file.
+
+    Raises:
+        UserError: the first problem, or a results folder that cannot be written; nothing is written then.
+    """
+    loaded = load_experiment(experiment, root)
+    text = json.dumps(loaded.section(section), indent=2, sort_keys=True, allow_nan=False) + "\n"
+    for notice in loaded.notices:
+        print(f"{experiment}: {notice}", file=sys.stderr)
+    target = root / "results" / experiment / "config" / f"{section}.json"
+    try:
+        write_text(target, text)
+    except OSError as error:
+        raise UserError(shown_path(target), f"cannot be written ({error.strerror})", "a writable folder") from error
+    return target
+
+
+def main(arguments: Optional[List[str]] = None) -> int:
+    """The command line; returns the exit code: 0, or 2 for a user's mistake."""
+    parser = argparse.ArgumentParser(
+        prog="python -m dexhand_env.stages.validate",
+        description="Check an experiment and write one section of it to results/<Experiment>/config/.",
+    )
+    parser.add_argument("experiment", help="its name: configs/<Experiment>.yaml")
+    parser.add_argument("section", help=f"one of: {', '.join(SECTIONS)}")
+    options = parser.parse_args(arguments)
+    try:
+        validate(options.experiment, options.section)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
