@@ -47,12 +47,13 @@ def _left_name(value: str) -> str:
     return value.replace("right", "left") if "right" in value else value
 
 
-def _body_axis(name: str) -> int:
+def frame_axis(name: str) -> int:
+    """The coordinate (1 or 2) that a body's own frame is mirrored in: z for finger links, y for base and palm."""
     return _Z if "_f_link" in name else _Y
 
 
 def _mirror_body(body: ElementTree.Element, parent_axis: int) -> None:
-    axis = _body_axis(body.get("name", ""))
+    axis = frame_axis(body.get("name", ""))
     _mirror_frame(body, parent_axis)
     if axis != parent_axis:
         # From M R M to M R S: M S = diag(1, -1, -1), half a turn about x, whose product is this.
