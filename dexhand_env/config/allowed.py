@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Literal, Sequence, Tuple, Type, Union
+from typing import Any, List, Literal, Sequence, Tuple, Union
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -63,7 +63,7 @@ def in_words(annotation: Any, constraints: Sequence[Any]) -> str:
     if origin is Union:
         return " or ".join(in_words(arg, constraints) for arg in args)
     if origin is Literal:
-        return "one of: " + ", ".join("null" if arg is None else str(arg) for arg in args)
+        return "true" if args == (True,) else "one of: " + ", ".join(str(arg) for arg in args)
     if origin is tuple:
         return _list_in_words(args, constraints)
     if origin is dict:
@@ -72,7 +72,7 @@ def in_words(annotation: Any, constraints: Sequence[Any]) -> str:
         return "a section with the keys " + ", ".join(annotation.model_fields)
     name = _SIMPLE.get(annotation, "a value")
     limits = _limits(constraints)
-    return f"{name}, {limits}" if limits else name
+    return f"{name} {limits}" if limits else name
 
 
 def _list_in_words(args: Tuple[Any, ...], constraints: Sequence[Any]) -> str:
@@ -82,27 +82,17 @@ def _list_in_words(args: Tuple[Any, ...], constraints: Sequence[Any]) -> str:
     if not open_ended:
         low = high = len(args)
     count = f"{low} " if low is not None and low == high else ""
-    least = f" (at least {low})" if low and not count else ""
-    return f"a list of {count}items{least}, each {in_words(args[0], ())}"
+    count = f"{low} or more " if low and not count else count
+    return f"a list of {count}items, each {in_words(args[0], ())}"
 
 
 def _limits(constraints: Sequence[Any]) -> str:
-    limits = []
-    for name, words in _COMPARISONS.items():
+    bounds = {}
+    for name in _COMPARISONS:
         for constraint in constraints:
             value = getattr(constraint, name, None)
             if value is not None:
-                limits.append(f"{words} {value:g}" if isinstance(value, float) else f"{words} {value}")
-    for constraint in constraints:
-        pattern = getattr(constraint, "pattern", None)
-        if pattern is not None:
-            limits.append(f"of the form {pattern}")
-    return " and ".join(limits)
-
-
-def keys_of(annotation: Type[BaseModel]) -> List[str]:
-    """A section's keys, in the schema's order."""
-    return list(annotation.model_fields)
-
-
-__all__ = ["field_type", "in_words", "is_model", "keys_of", "step_into", "unpack"]
+                bounds[name] = f"{value:g}" if isinstance(value, float) else str(value)
+    if set(bounds) == {"ge", "le"}:
+        return f"from {bounds['ge']} to {bounds['le']}"
+    return " and ".join(f"{_COMPARISONS[name]} {bound}" for name, bound in bounds.items())

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Tuple, Type
+from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple, Type
 
 from pydantic import BaseModel
 
@@ -18,13 +18,16 @@ from dexhand_env.config.allowed import field_type, in_words, is_model
 from dexhand_env.config.base_task import BaseTaskConfig
 from dexhand_env.config.experiment import ExperimentFile
 from dexhand_env.config.layers import contains, value_at
+from dexhand_env.config.network import Initializer
 from dexhand_env.config.physics import Physics, physics_presets
-from dexhand_env.config.ppo import PPOFile, load_ppo, train_file
+from dexhand_env.config.ppo import CentralValue, PPOFile, load_ppo, train_file
 from dexhand_env.config.registry import default_task
 from dexhand_env.config.task import TaskConfig
 from dexhand_env.files import write_text
 
 _TABLE = re.compile(r"(<!-- table (\w+) -->\n)(.*?)(<!-- end of table -->)", re.DOTALL)
+# Sections that come up more than once, or seldom, have a table of their own.
+_OWN_TABLES: Mapping[Any, str] = {Initializer: "an initializer", CentralValue: "a central value"}
 
 Row = Tuple[str, ...]
 
@@ -39,20 +42,20 @@ def _rows(model: Type[BaseModel], defaults: Mapping[str, Any], path: Tuple[str, 
     for name, info in model.model_fields.items():
         here = (*path, name)
         annotation, constraints = field_type(info)
-        if is_model(annotation):
+        if is_model(annotation) and annotation not in _OWN_TABLES:
             rows += _rows(annotation, defaults, here)
             continue
         default = _default(value_at(defaults, here)) if contains(defaults, here) else ""
         if not default and not info.is_required():
             default = "(left out)"
-        allowed = in_words(annotation, constraints)
+        allowed = _OWN_TABLES.get(annotation) or in_words(annotation, constraints)
         rows.append((f"`{'.'.join(here)}`", allowed, default, info.description or ""))
     return rows
 
 
 def _default(value: Any) -> str:
     if isinstance(value, dict):
-        return ""
+        return "" if "name" not in value else ", ".join(f"{key} {item}" for key, item in value.items())
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):
@@ -61,7 +64,7 @@ def _default(value: Any) -> str:
     return str(value)
 
 
-def _markdown(head: Row, rows: List[Row]) -> str:
+def _markdown(head: Row, rows: Sequence[Row]) -> str:
     cells = [head, ("---",) * len(head), *rows]
     return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |\n" for row in cells)
 
@@ -97,6 +100,8 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "rewards": _rewards,
     "physics": _presets,
     "ppo": lambda: keys_table(PPOFile, {"params": load_ppo(train_file("BaseTask")).dump()}),
+    "initializer": lambda: keys_table(Initializer, {}),
+    "central_value": lambda: keys_table(CentralValue, {}),
     "experiment": lambda: keys_table(ExperimentFile, {}),
 }
 

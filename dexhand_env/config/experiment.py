@@ -66,9 +66,7 @@ class ExperimentFile(Section):
     """A whole experiment file."""
 
     task: str = Field(description="the task's name")
-    env: Dict[str, Any] = Field(
-        default_factory=dict, description="overrides of cfg/task/<Task>.yaml, nested as there"
-    )
+    env: Dict[str, Any] = Field(default_factory=dict, description="overrides of cfg/task/<Task>.yaml, nested as there")
     train: Train = Field(description="how the policy is trained")
     selection: EpisodeRange = Field(description="the held-out episodes by which the best checkpoint is chosen")
     evaluation: Evaluation = Field(description="the fresh episodes on which the chosen checkpoint is tested")

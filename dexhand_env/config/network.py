@@ -60,7 +60,9 @@ class Initializer(Section):
         taken = _INITIALIZER_ARGUMENTS[self.name]
         for key in ("val", "gain", "a", "b"):
             if getattr(self, key) is not None and key not in taken:
-                raise problem(f"{self.name} does not take it", ", ".join(taken) or "no argument", (key,))
+                raise problem(
+                    f"{self.name} does not take it", f"{', '.join(taken) or 'no argument'}; null removes it", (key,)
+                )
         if self.name == "const_initializer" and self.val is None:
             raise problem("missing key", "a number, the constant", ("val",))
         return self

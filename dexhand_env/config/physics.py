@@ -9,7 +9,7 @@ from typing import Dict, Literal, Tuple
 from pydantic import Field, model_validator
 
 from dexhand_env.config.check import check
-from dexhand_env.config.layers import Stack
+from dexhand_env.config.layers import Layer, Stack
 from dexhand_env.config.schema import Section, choices, problem, shown
 from dexhand_env.config.yaml_files import read_yaml
 from dexhand_env.errors import UserError
@@ -21,7 +21,7 @@ PHYSICS_FILE = Path(__file__).resolve().parent.parent / "cfg" / "physics.yaml"
 class Physics(Section):
     """One preset, expanded. ``timestep_s * substeps`` is always the control period of 0.02 s (50 Hz)."""
 
-    name: str = Field(description="the preset's name", min_length=1, max_length=40)
+    name: str = Field(description="the preset's name")
     timestep_s: float = Field(ge=0.0001, le=0.02, description="time step of the physics, s")
     substeps: int = Field(ge=1, le=200, description="physics steps in one control step")
     integrator: Literal["discrete", "euler", "implicit", "implicitfast", "rk4"] = Field(
@@ -58,7 +58,7 @@ def physics_presets() -> Dict[str, Physics]:
     presets = {}
     for name in layer.values:
         section = layer.section(name)
-        named = type(section)(section.source, {"name": name, **section.values}, section.marks, section.prefix)
+        named = Layer(section.source, {**section.values, "name": name}, section.marks, section.prefix)
         presets[name] = check(Physics, Stack([named]))
     return presets
 

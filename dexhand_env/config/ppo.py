@@ -151,9 +151,7 @@ def train_file(task: str) -> str:
     return str(CFG_FOLDER / "train" / f"{task}PPO.yaml")
 
 
-def load_ppo(
-    path: Union[str, os.PathLike[str]], overrides: Overrides = None, source: str = "overrides"
-) -> PPOParams:
+def load_ppo(path: Union[str, os.PathLike[str]], overrides: Overrides = None, source: str = "overrides") -> PPOParams:
     """A PPO configuration: the YAML with the overrides on top, checked.
 
     Args:

@@ -31,7 +31,7 @@ def load_task(
     source: str = "overrides",
     *,
     config_class: Optional[Type[TaskConfig]] = None,
-    path: Union[str, "os.PathLike[str]", None] = None,
+    path: Union[str, os.PathLike[str], None] = None,
     where: str = "--task",
 ) -> TaskConfig:
     """A task's configuration: its YAML with the overrides on top, checked.

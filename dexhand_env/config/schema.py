@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any, Dict, Iterable, Optional, Tuple
+from typing import Any, Dict, Iterable, Optional
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 from pydantic_core import PydanticCustomError
-from typing_extensions import Annotated
 
 from dexhand_env.config.layers import KeyPath
 
-# Lists arrive as lists from YAML and JSON and are kept as tuples; their items stay strictly typed.
-Vector3 = Annotated[Tuple[float, float, float], Field(strict=False)]
-
 
 class Section(BaseModel):
-    """A section of a configuration file: strict types, unknown keys refused, frozen."""
+    """A section of a configuration file: strict types, unknown keys refused, frozen.
+
+    Lists arrive as lists from YAML and JSON and are kept as tuples: their fields say ``strict=False``, their items stay
+    strictly typed.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=())
 
     def dump(self) -> Dict[str, Any]:
         """The section as plain JSON types; absent optional keys are left out. Validating it again gives an equal section."""
         return self.model_dump(mode="json", exclude_none=True)
+
+
+#: More names than this are not listed in an error, where the nearest one is known.
+MANY = 14
 
 
 def problem(found: str, allowed: str, at: KeyPath = ()) -> PydanticCustomError:
@@ -43,14 +47,16 @@ def choices(names: Iterable[str], name: object = None) -> str:
     likely = nearest(name, known) if name is not None else None
     if likely is None:
         return ", ".join(known)
+    if len(known) > MANY:
+        return f"{likely} (the nearest), or one of the {len(known) - 1} others in docs/configuration.md"
     return ", ".join([f"{likely} (the nearest)", *(other for other in known if other != likely)])
 
 
 def shown(value: object, limit: int = 60) -> str:
     """A value as errors show it: as JSON would write it, non-printing characters escaped, cut at ``limit``."""
     if isinstance(value, (dict, list, tuple)):
-        kind, unit = ("a section", "keys") if isinstance(value, dict) else ("a list", "items")
-        return f"{kind} of {len(value)} {unit}"
+        kind, unit = ("a section", "key") if isinstance(value, dict) else ("a list", "item")
+        return f"{kind} of {len(value)} {unit}{'' if len(value) == 1 else 's'}"
     words = {None: "null", True: "true", False: "false"}
     text = words[value] if value is None or isinstance(value, bool) else repr(value)
     return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"

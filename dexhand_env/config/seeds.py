@@ -36,7 +36,9 @@ class EpisodeRange(Section):
     def _ends_below_the_limit(self) -> EpisodeRange:
         if self.seeds.stop > SEED_LIMIT:
             raise problem(
-                f"its last seed would be {self.seeds.stop - 1}", f"at most {SEED_LIMIT - self.episodes}", ("first_seed",)
+                f"its last seed would be {self.seeds.stop - 1}",
+                f"at most {SEED_LIMIT - self.episodes}",
+                ("first_seed",),
             )
         return self
 
@@ -75,9 +77,7 @@ def _seeds(layer: Layer, name: str) -> Tuple[int, ...]:
     return tuple(seeds)
 
 
-def check_disjoint(
-    training: Sequence[int], selection: EpisodeRange, evaluation: EpisodeRange, stack: Stack
-) -> None:
+def check_disjoint(training: Sequence[int], selection: EpisodeRange, evaluation: EpisodeRange, stack: Stack) -> None:
     """Refuse seeds that serve two purposes.
 
     Raises:

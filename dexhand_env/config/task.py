@@ -37,7 +37,7 @@ class Sim(Section):
     backend: Literal["auto", "mujoco", "mujoco_warp", "isaac_gym"] = Field(
         description="what steps the physics; auto takes the best that the simulation device has"
     )
-    physics: str = Field(description="a preset of cfg/physics.yaml", max_length=40)
+    physics: str = Field(description="a preset of cfg/physics.yaml")
 
     @field_validator("physics")
     @classmethod
@@ -73,7 +73,7 @@ class TaskConfig(Section):
     #: The reward terms, each of which must be given a weight: name -> meaning; None leaves the names to the task's code.
     REWARD_NAMES: ClassVar[Optional[Mapping[str, str]]] = None
 
-    task: str = Field(description="the task's name", min_length=1, max_length=80)
+    task: str = Field(description="the task's name")
     sim: Sim = Field(description="the simulator")
     hand: Hand = Field(description="the hand")
     episode_length_steps: int = Field(
