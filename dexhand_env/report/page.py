@@ -1,0 +1,189 @@
+"""The page: everything known about one experiment, laid out by the template as one HTML document."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from dexhand_env.report import formats
+from dexhand_env.report.charts import Chart, distribution, learning_curve, terms_chart
+from dexhand_env.report.join import JoinedCondition
+from dexhand_env.report.replay import RecordedScene, client_document
+from dexhand_env.report.results import Results
+from dexhand_env.report.settings import settings_tree, value_text
+from dexhand_env.report.table import episode_payload
+
+CURVES = (
+    ("return", "Return"),
+    ("success_rate", "Success rate"),
+    ("episode_length", "Episode length (steps)"),
+    ("policy_loss", "Policy loss"),
+    ("value_loss", "Value loss"),
+    ("kl", "KL divergence"),
+    ("learning_rate", "Learning rate"),
+    ("entropy", "Entropy"),
+)
+# The data of the page are in it; the policy lets its scripts run and forbids everything that would leave the file.
+CONTENT_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval' blob:; style-src 'unsafe-inline'; "
+    "img-src data: blob:; font-src data:; connect-src data: blob:; worker-src blob:; frame-src blob:; "
+    "base-uri 'none'; form-action 'none'"
+)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The number line under a success rate: fractions from ``low`` to 1 placed in per cent of its width."""
+
+    low: float
+
+    @classmethod
+    def holding(cls, fractions: Iterable[float]) -> Scale:
+        """A scale that begins at a multiple of 5 % a little below the lowest of ``fractions``."""
+        return cls(min(0.95, max(0.0, int((min(fractions) - 0.02) * 20) / 20)))
+
+    def place(self, fraction: float) -> float:
+        return round(100.0 * (max(fraction, self.low) - self.low) / (1.0 - self.low), 2)
+
+
+def render_page(results: Results, joined: Mapping[str, JoinedCondition], scenes: Sequence[RecordedScene]) -> str:
+    """The whole report as one HTML document that fetches nothing.
+
+    Args:
+        results: the experiment's recorded files.
+        joined: its conditions joined over the seeds, see :func:`dexhand_env.report.join.join_conditions`.
+        scenes: the replays of the first seed, see :func:`dexhand_env.report.replay.record_scenes`.
+    """
+    import vl_convert
+
+    charts = _charts(results)
+    goal = results.config.report.success_goal
+    bounds = [goal, *(condition.lowest for condition in joined.values())]
+    payload = {
+        "charts": {
+            f"{group}-{index}": chart.spec for group, some in charts.items() for index, chart in enumerate(some)
+        },
+        "episodes": episode_payload({seed.seed: seed.episodes for seed in results.seeds}),
+        "client": client_document(),
+        "scenes": {scene.replay.name: scene.data for scene in scenes},
+    }
+    environment = _environment()
+    return environment.get_template("page.html.j2").render(
+        results=results,
+        config=results.config,
+        joined=joined,
+        goal=goal,
+        headline=_primary(joined),
+        scale=Scale.holding(bounds),
+        selection_scales={
+            seed.seed: Scale.holding(candidate.interval[0] for candidate in seed.selection.candidates)
+            for seed in results.seeds
+        },
+        charts=charts,
+        scenes=scenes,
+        runs=[*results.stages, *(run for seed in results.seeds for run in seed.stages)],
+        provenance=_provenance(results),
+        settings=settings_tree(results.config.config, {change.key for change in results.config.differences}),
+        content_policy=CONTENT_POLICY,
+        style=_own_code(_resource("style.css")),
+        script=_own_code(_resource("page.js")),
+        # Tooltips and charts: Vega-Lite's own bundle out of the installed package, nothing is downloaded.
+        vega=_own_code(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")),
+        payload=json_for_script(payload),
+    )
+
+
+def json_for_script(value: Any) -> Markup:
+    """``value`` as JSON that cannot end the script element that holds it, whatever text is inside."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    escaped = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return Markup(escaped)  # noqa: S704 - nothing in it can end the element any more
+
+
+def _own_code(code: str) -> Markup:
+    """A script or style of ours or of a library's, never a user's text.
+
+    Inside JavaScript's strings and regular expressions ``<\\/`` means ``</``.
+    """
+    return Markup(code.replace("</script", "<\\/script").replace("<!--", "<\\!--"))  # noqa: S704 - no user's text
+
+
+def _charts(results: Results) -> dict[str, list[Chart]]:
+    histories = {seed.seed: seed.history for seed in results.seeds}
+    episodes = results.seeds[0].episodes
+    columns = ["return", "length_steps", *episodes.metrics]
+    groups: dict[str, list[Chart | None]] = {
+        "curves": [learning_curve(histories, column, title) for column, title in CURVES],
+        "terms": [terms_chart(histories, "reward", "Reward terms"), terms_chart(histories, "termination", "Endings")],
+        "spread": [
+            distribution(_by_condition(results, column), formats.label(column).capitalize()) for column in columns
+        ],
+    }
+    return {group: [chart for chart in some if chart is not None] for group, some in groups.items()}
+
+
+def _by_condition(results: Results, column: str) -> dict[str, Any]:
+    import numpy as np
+
+    return {
+        name: np.concatenate([seed.episodes.under(name).columns[column] for seed in results.seeds])
+        for name in results.conditions
+    }
+
+
+def _primary(joined: Mapping[str, JoinedCondition]) -> str:
+    """The condition that the headline judges: the physics trained with, or the first where that was not evaluated."""
+    return "training" if "training" in joined else next(iter(joined))
+
+
+def _provenance(results: Results) -> dict[str, str]:
+    """Where the policy came from: what the first seed's training recorded, or the first stage that ran."""
+    seed = results.seeds[0]
+    runs = [run for run in seed.stages if run.stage == "train"] or seed.stages or results.stages
+    if not runs:
+        return {}
+    run, machine = runs[0], runs[0].machine
+    commit = (run.commit or "unknown") + (" with uncommitted changes" if run.dirty else "")
+    facts = {
+        "commit": commit,
+        "python": run.python,
+        **run.versions,
+        "processor": machine.processor,
+        "cores": machine.cores and f"{machine.cores}, {run.threads} threads used" if run.threads else machine.cores,
+        "memory": formats.size(machine.memory_bytes) if machine.memory_bytes else None,
+        "GPU": machine.gpu or "none",
+        "system": machine.system,
+    }
+    return {key: str(value) for key, value in facts.items() if value is not None}
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("dexhand_env.report", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        percent=formats.percent,
+        interval=formats.percent_interval,
+        integer=formats.integer,
+        number=formats.number,
+        duration=formats.duration,
+        size=formats.size,
+        moment=formats.moment,
+        label=formats.label,
+        value_text=value_text,
+    )
+    return environment
+
+
+def _resource(name: str) -> str:
+    return resources.files("dexhand_env.report").joinpath("templates", name).read_text(encoding="utf-8")

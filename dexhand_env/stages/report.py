@@ -1,0 +1,74 @@
+"""The report stage: joins the seeds' evaluations and writes the page.
+
+``python -m dexhand_env.stages.report <Experiment>`` reads results/<Experiment>/config/report.json and every seed's
+files, and writes results/<Experiment>/evaluation.json and results/<Experiment>/report.html, each in one step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from dexhand_env.errors import UserError
+from dexhand_env.files import write_json, write_text
+
+RESULTS = Path("results")
+
+
+def write_report(folder: Path) -> Path:
+    """Write evaluation.json and report.html into the experiment's results ``folder``; returns the page's path.
+
+    Raises:
+        UserError: a recorded file is missing, damaged or contradicts another; nothing is written then.
+    """
+    # Imported here: viser, altair and pyarrow are heavy, and `--help` and usage errors need none of them.
+    from dexhand_env.hand.joints import body_names
+    from dexhand_env.hand.visual import visual_meshes
+    from dexhand_env.report.join import join_conditions, joined_evaluation
+    from dexhand_env.report.page import render_page
+    from dexhand_env.report.replay import record_scenes
+    from dexhand_env.report.results import read_results
+
+    results = read_results(folder)
+    joined = join_conditions(results)
+    replays = results.seeds[0].replays
+    scenes = record_scenes(replays, visual_meshes(replays.side), body_names(replays.side))
+    page = render_page(results, joined, scenes)
+    write_json(folder / "evaluation.json", joined_evaluation(results, joined))
+    write_text(folder / "report.html", page)
+    return folder / "report.html"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the stage from the command line; returns the exit code, 2 for a user's mistake."""
+    parser = argparse.ArgumentParser(prog="python -m dexhand_env.stages.report", description=__doc__.split("\n")[0])
+    parser.add_argument("experiment", help="the experiment's name, a folder under results/")
+    options = parser.parse_args(arguments)
+    try:
+        folder = experiment_folder(options.experiment)
+        print(write_report(folder))
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def experiment_folder(experiment: str) -> Path:
+    """results/<experiment>.
+
+    Raises:
+        UserError: the name is a path, or nothing was recorded under it.
+    """
+    if Path(experiment).name != experiment:
+        raise UserError("experiment", repr(experiment), "a plain name, as in configs/experiments.yaml")
+    folder = RESULTS / experiment
+    if not folder.is_dir():
+        known = sorted(path.name for path in RESULTS.glob("*") if path.is_dir())
+        raise UserError(str(folder), "no such experiment has results", ", ".join(known) or "none yet; run the pipeline")
+    return folder
+
+
+if __name__ == "__main__":
+    sys.exit(main())
