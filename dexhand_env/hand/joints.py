@@ -71,7 +71,7 @@ def body_names(side: str = "right") -> tuple[str, ...]:
     """The 22 bodies in MJCF order: the base, the palm, 20 links."""
     prefix = side_prefix(side)
     links = tuple(f"{prefix}_f_link{finger}_{link}" for finger in range(1, 6) for link in _LINKS)
-    return ("floating_base", f"{side}_hand_base") + links
+    return ("floating_base", f"{side}_hand_base", *links)
 
 
 def fingertip_bodies(side: str = "right") -> tuple[str, ...]:

@@ -19,5 +19,5 @@ def hand_element(side: str = "right") -> ElementTree.Element:
         ValueError: where ``side`` is neither ``right`` nor ``left``.
     """
     side_prefix(side)
-    right = ElementTree.parse(RIGHT_HAND_MJCF).getroot()
+    right = ElementTree.parse(RIGHT_HAND_MJCF).getroot()  # noqa: S314 (our own file)
     return right if side == "right" else mirrored(right)

@@ -182,7 +182,7 @@ def _distal(lift_m: float) -> VisualMesh:
 
 
 def _palm() -> VisualMesh:
-    """Wrist flange, the palm's slab, the thumb's mound, four finger sockets, rubber on the palm, a plate on the back."""
+    """Wrist flange, slab, the thumb's mound, four finger sockets, rubber on the palm, a plate on the back."""
     sockets = [_finger_socket(*place) for place in _FINGER_YZ_M]
     plate = _rubber_plate((-0.0010, 0.0950), (0.0360, 0.0320), (-0.0307, -0.0250))
     flange = cylinder(_Z, 0.0275, 0.0055, bevel_m=0.001, sides=28).moved((0.0, 0.0, 0.0055))
