@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from typing import Any, Dict
 
 import torch
@@ -27,17 +29,16 @@ class Policy:
         self.task: str = state["task"]
         self.num_actions: int = state["num_actions"]
         self.observation_size: int = state["observation_size"]
-        network = ModelBuilder().load(state["network"])
-        self._model = network.build(
-            {
-                "actions_num": self.num_actions,
-                "input_shape": (self.observation_size,),
-                "num_seqs": 1,
-                "value_size": 1,
-                "normalize_value": state["normalize_value"],
-                "normalize_input": state["normalize_input"],
-            }
-        )
+        sizes = {
+            "actions_num": self.num_actions,
+            "input_shape": (self.observation_size,),
+            "num_seqs": 1,
+            "value_size": 1,
+            "normalize_value": state["normalize_value"],
+            "normalize_input": state["normalize_input"],
+        }
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints as it builds
+            self._model = ModelBuilder().load(state["network"]).build(sizes)
         try:
             self._model.load_state_dict(state["model"])
         except RuntimeError as error:

@@ -1,0 +1,140 @@
+"""The stage `evaluate`: test the chosen policy on fresh episodes, under each condition.
+
+    python -m dexhand_env.stages.evaluate <Experiment> <seed>
+
+Every episode is played once and to its end, without exploration noise. Three of the training condition are kept as
+replays: the best (highest return), the median, the worst.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from dexhand_env.config.physics import Physics
+from dexhand_env.config.registry import TASK_CONFIGS
+from dexhand_env.files import write_bytes, write_json
+from dexhand_env.intervals import wilson_interval
+from dexhand_env.stages.inputs import SeedFolder, read_json, read_section, seed_stage
+from dexhand_env.stages.record import given_threads, record_stage
+
+if TYPE_CHECKING:
+    import pyarrow
+
+    from dexhand_env.rl.play import EpisodeTable, Trajectories
+
+REPLAYED_CONDITION = "training"
+
+
+def evaluate(experiment: str, seed: int) -> None:
+    """Write evaluation.json, episodes.parquet and replays.npz.
+
+    Raises:
+        UserError: a missing or damaged input, or a policy that does not fit the task.
+    """
+    section = read_section(experiment, "evaluation")
+    target = SeedFolder(experiment, seed)
+    chosen = read_json(target.path / "selection.json", "the select stage's output")["chosen"]
+    with record_stage("evaluate", target.record("evaluate")) as record:
+        import torch
+
+        from dexhand_env.rl.checkpoint import load_checkpoint
+        from dexhand_env.rl.play import play_episodes
+        from dexhand_env.rl.policy import Policy
+
+        threads = given_threads()
+        torch.set_num_threads(threads)
+        config = TASK_CONFIGS[section["task"]].model_validate(section["env"])
+        policy = Policy(load_checkpoint(target.path / "best.pth"), torch.device("cpu"))
+        settings = section["evaluation"]
+        conditions: dict[str, Any] = {}
+        tables = {}
+        # The training condition first: it is what the user waits for.
+        for name, preset in sorted(settings["conditions"].items(), key=lambda item: item[0] != REPLAYED_CONDITION):
+            physics, replayed = Physics.model_validate(preset), name == REPLAYED_CONDITION
+            first_seed, episodes = settings["first_seed"], settings["episodes"]
+            table, motion = play_episodes(config, physics, policy, first_seed, episodes, threads, replayed)
+            if motion is not None:
+                replays = _replays(config, physics, table, motion)
+            tables[name] = table
+            conditions[name] = summarise(table, preset)
+            low, high = conditions[name]["interval"]
+            print(f"{name}: success {conditions[name]['success_rate']:.4f} [{low:.4f}, {high:.4f}]", flush=True)
+        evaluation = {"experiment": experiment, "seed": seed, "checkpoint": chosen, "conditions": conditions}
+        write_bytes(target.path / "replays.npz", replays)
+        write_bytes(target.path / "episodes.parquet", _parquet(tables))
+        write_json(target.path / "evaluation.json", evaluation)
+        record["episodes"] = sum(len(table.success) for table in tables.values())
+
+
+def summarise(table: EpisodeTable, physics: dict[str, Any]) -> dict[str, Any]:
+    """What evaluation.json says of one condition."""
+    successes, episodes = int(table.success.sum()), len(table.success)
+    return {
+        "physics": physics,
+        "success_rate": successes / episodes,
+        "interval": list(wilson_interval(successes, episodes)),
+        "episodes": episodes,
+        "successes": successes,
+        "mean_return": float(table.returns.mean()),
+        "mean_length_steps": float(table.lengths.mean()),
+        "outcomes": dict(sorted(Counter(table.outcomes.tolist()).items())),
+        "nan_resets": table.nan_resets,
+        "contact_overflows": table.contact_overflows,
+    }
+
+
+def _parquet(tables: dict[str, EpisodeTable]) -> bytes:
+    import pyarrow
+    from pyarrow import parquet
+
+    def rows(condition: str, table: EpisodeTable) -> pyarrow.Table:
+        count = len(table.success)
+        columns = {
+            "condition": [condition] * count,
+            "episode": range(count),
+            "seed": table.seeds,
+            "success": table.success,
+            "outcome": table.outcomes.tolist(),
+            "return": table.returns,
+            "length_steps": table.lengths,
+            **table.metrics,
+        }
+        return pyarrow.table(columns)
+
+    buffer = io.BytesIO()
+    parquet.write_table(pyarrow.concat_tables([rows(*item) for item in tables.items()]), buffer)
+    return buffer.getvalue()
+
+
+def _replays(config: Any, physics: Physics, table: EpisodeTable, motion: Trajectories) -> bytes:
+    import numpy as np
+
+    from dexhand_env.sim.kinematics import body_trajectory
+    from dexhand_env.tasks.registry import task_class
+
+    scene = task_class(config.task).scene(config)
+    # A failed episode never outranks a successful one.
+    order = np.lexsort((table.returns, table.success))
+    chosen = {"best": order[-1], "median": order[len(order) // 2], "worst": order[0]}
+    arrays: dict[str, Any] = {"names": list(chosen), "control_dt_s": physics.control_dt_s, "meshes_side": scene.side}
+    for name, episode in chosen.items():
+        steps = int(table.lengths[episode])
+        joints, objects = motion.joint_positions[:steps, episode], motion.object_poses[:steps, episode]
+        bodies, positions, quaternions = body_trajectory(scene, physics, joints, objects)
+        arrays.update(body_names=bodies)
+        arrays[f"{name}_positions"], arrays[f"{name}_quaternions"] = positions, quaternions
+        if motion.goal_joints is not None:
+            _, goal_positions, goal_quaternions = body_trajectory(scene, physics, motion.goal_joints[episode][None])
+            arrays[f"{name}_goal_positions"], arrays[f"{name}_goal_quaternions"] = goal_positions[0], goal_quaternions[0]
+        arrays[f"{name}_episode"], arrays[f"{name}_seed"] = int(episode), int(table.seeds[episode])
+        arrays[f"{name}_success"], arrays[f"{name}_return"] = bool(table.success[episode]), float(table.returns[episode])
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
+
+
+if __name__ == "__main__":
+    sys.exit(seed_stage("evaluate", "Test the chosen policy of one seed on fresh episodes.", evaluate))

@@ -1,0 +1,78 @@
+"""What stages read: their section of the configuration, and where an experiment's files are."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from dexhand_env.errors import UserError
+
+RESULTS = Path("results")
+
+
+@dataclasses.dataclass(frozen=True)
+class SeedFolder:
+    """results/<experiment>/seed<seed>: where the stages of one training seed write."""
+
+    experiment: str
+    seed: int
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return RESULTS / self.experiment / f"seed{self.seed}"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Published checkpoints."""
+        return self.path / "checkpoints"
+
+    def record(self, stage: str) -> Path:
+        """Where a stage records how it ran."""
+        return self.path / "stages" / f"{stage}.json"
+
+
+def read_section(experiment: str, section: str) -> dict[str, Any]:
+    """The section that the validate stage wrote.
+
+    Raises:
+        UserError: not there, or not JSON.
+    """
+    path = RESULTS / experiment / "config" / f"{section}.json"
+    return read_json(path, f"run first: python -m dexhand_env.stages.validate {experiment} {section}")
+
+
+def read_json(path: Path, remedy: str) -> dict[str, Any]:
+    """A JSON object that an earlier stage wrote.
+
+    Raises:
+        UserError: not there, or not a JSON object; ``remedy`` says what makes it.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(str(path), f"cannot be read ({error.strerror})", remedy) from error
+    except ValueError as error:
+        raise UserError(str(path), f"is not JSON ({error})", remedy) from error
+    if not isinstance(value, dict):
+        raise UserError(str(path), f"holds a {type(value).__name__}", f"a JSON object; {remedy}")
+    return value
+
+
+def seed_stage(name: str, summary: str, run: Callable[[str, int], Any], arguments: Sequence[str] | None = None) -> int:
+    """The command line of a stage that takes an experiment and a seed; returns the exit code, 2 for a user's mistake."""
+    parser = argparse.ArgumentParser(prog=f"python -m dexhand_env.stages.{name}", description=summary)
+    parser.add_argument("experiment", help="its name: configs/<Experiment>.yaml")
+    parser.add_argument("seed", type=int, help="the training seed")
+    options = parser.parse_args(arguments)
+    try:
+        run(options.experiment, options.seed)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0

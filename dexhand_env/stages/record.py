@@ -1,0 +1,103 @@
+"""How a stage ran: when, how long, on what, from which commit; kept apart from its results, which must not depend on it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import re
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from dexhand_env.files import write_json
+
+THREADS_VARIABLE = "DEXHAND_THREADS"
+COMPUTE_LOCK = Path("requirements/compute.txt")
+
+
+def given_threads() -> int:
+    """CPU threads that the stage was given: DEXHAND_THREADS, else every core that the process may use."""
+    text = os.environ.get(THREADS_VARIABLE, "")
+    return int(text) if text.isdigit() and int(text) > 0 else len(os.sched_getaffinity(0))
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        result = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True, timeout=20)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return result.stdout.strip()
+
+
+def _processor() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.processor() or platform.machine()
+    match = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    return match.group(1) if match else platform.machine()
+
+
+def _machine() -> dict[str, Any]:
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "gpu": None,
+        "system": f"{platform.system()} {platform.release()}",
+    }
+
+
+def _versions() -> dict[str, str]:
+    """Installed versions of the packages that the lock file pins for computing."""
+    if not COMPUTE_LOCK.is_file():
+        return {}
+    versions = {}
+    for line in COMPUTE_LOCK.read_text(encoding="utf-8").splitlines():
+        name = line.partition("==")[0].strip()
+        if name and not name.startswith("#"):
+            with contextlib.suppress(metadata.PackageNotFoundError):
+                versions[name] = metadata.version(name)
+    return versions
+
+
+def _cpu_seconds() -> float:
+    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+
+@contextlib.contextmanager
+def record_stage(stage: str, path: Path) -> Iterator[dict[str, Any]]:
+    """Measure the block and write ``path`` when it ends well; what the block adds to the dictionary is kept too.
+
+    Processor seconds and peak memory are those of the whole process, imports included.
+    """
+    started, clock = datetime.now(timezone.utc), time.perf_counter()
+    commit = _git("rev-parse", "HEAD")
+    # dvc.lock changes while a pipeline runs; it does not make the code dirty.
+    changes = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!dvc.lock")
+    extra: dict[str, Any] = {}
+    yield extra
+    record = {
+        "stage": stage,
+        "started": started.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "seconds": round(time.perf_counter() - clock, 3),
+        "cpu_seconds": round(_cpu_seconds(), 3),
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "commit": commit,
+        "dirty": None if changes is None else bool(changes),
+        "command": " ".join(sys.orig_argv[1:]),
+        "python": platform.python_version(),
+        "versions": _versions(),
+        "machine": _machine(),
+        "threads": given_threads(),
+        **extra,
+    }
+    write_json(path, record)

@@ -1,0 +1,85 @@
+"""The stage `select`: play every published checkpoint on the same held-out episodes and choose the best.
+
+    python -m dexhand_env.stages.select <Experiment> <seed>
+
+The highest success rate wins, then the highest mean return, then the earliest iteration.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from dexhand_env.config.physics import Physics
+from dexhand_env.config.registry import TASK_CONFIGS
+from dexhand_env.errors import UserError
+from dexhand_env.files import write_bytes, write_json
+from dexhand_env.intervals import wilson_interval
+from dexhand_env.stages.inputs import SeedFolder, read_section, seed_stage
+from dexhand_env.stages.record import given_threads, record_stage
+
+
+def choose(candidates: list[dict[str, Any]]) -> dict[str, Any]:
+    """The candidate with the highest success rate; of equals the highest mean return, then the earliest."""
+    return min(candidates, key=lambda c: (-c["success_rate"], -c["mean_return"], c["iteration"]))
+
+
+def select(experiment: str, seed: int) -> None:
+    """Write selection.json and best.pth.
+
+    Raises:
+        UserError: no checkpoints, or one that does not fit the configuration.
+    """
+    section = read_section(experiment, "selection")
+    target = SeedFolder(experiment, seed)
+    files = sorted(target.checkpoints.glob("checkpoint_*.pth"))
+    if not files:
+        raise UserError(str(target.checkpoints), "holds no checkpoint", "the checkpoints that the train stage publishes")
+    with record_stage("select", target.record("select")):
+        candidates = sorted((_play(file, section) for file in files), key=lambda c: (c["iteration"], c["checkpoint"]))
+        chosen = choose(candidates)
+        selection = {
+            "experiment": experiment,
+            "seed": seed,
+            **section["selection"],
+            "candidates": candidates,
+            "chosen": chosen["checkpoint"],
+        }
+        write_bytes(target.path / "best.pth", (target.checkpoints / chosen["checkpoint"]).read_bytes())
+        write_json(target.path / "selection.json", selection)
+    print(f"{experiment} seed {seed}: chose {chosen['checkpoint']} with success {chosen['success_rate']:.3f}")
+
+
+def _play(file: Path, section: dict[str, Any]) -> dict[str, Any]:
+    import torch
+
+    from dexhand_env.rl.checkpoint import load_checkpoint
+    from dexhand_env.rl.play import play_episodes
+    from dexhand_env.rl.policy import Policy
+
+    threads = given_threads()
+    torch.set_num_threads(threads)
+    state = load_checkpoint(file)
+    table, _ = play_episodes(
+        TASK_CONFIGS[section["task"]].model_validate(section["env"]),
+        Physics.model_validate(section["physics"]),
+        Policy(state, torch.device("cpu")),
+        section["selection"]["first_seed"],
+        section["selection"]["episodes"],
+        threads,
+    )
+    successes, episodes = int(table.success.sum()), len(table.success)
+    print(f"{file.name}: {successes} of {episodes}", flush=True)
+    return {
+        "checkpoint": file.name,
+        "iteration": state["iteration"],
+        "frames": state["frames"],
+        "success_rate": successes / episodes,
+        "interval": list(wilson_interval(successes, episodes)),
+        "mean_return": float(table.returns.mean()),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(seed_stage("select", "Choose the best checkpoint of one seed on held-out episodes.", select))
