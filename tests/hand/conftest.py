@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
+from .hand_models import Figures
+
 
 @pytest.fixture(scope="session")
-def figures() -> dict[str, Any]:
+def figures() -> Figures:
     """What was read from the maker's model; the file's first line says where."""
     text = Path(__file__).with_name("dexhand021_figures.yaml").read_text(encoding="utf-8")
     return yaml.safe_load(text)

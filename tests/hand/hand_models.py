@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Dict
 from xml.etree import ElementTree
 
 import mujoco
@@ -12,6 +13,7 @@ from dexhand_env.hand.joints import CONTROL_NAMES, control_to_joint_matrix
 from dexhand_env.hand.model import hand_element
 
 CONTROL_TO_JOINT = np.array(control_to_joint_matrix())
+Figures = Dict[str, Any]
 MIRROR = np.diag([1.0, -1.0, 1.0])
 
 

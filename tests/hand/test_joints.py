@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from dexhand_env.hand import joints
 
-from .hand_models import compiled
+from .hand_models import Figures, compiled
 
 JOINT_RANGES = compiled("right").jnt_range
 
 
-def test_coupling_is_the_makers(figures):
+def test_coupling_is_the_makers(figures: Figures) -> None:
     names = joints.finger_joint_names("right")
     expected = np.zeros((20, 12))
     for entry in figures["coupling_12_to_20"]:
@@ -29,14 +29,14 @@ def test_coupling_is_the_makers(figures):
     assert not matrix[:6, 6:].any()
 
 
-def test_only_the_middle_fingers_spread_is_held_still():
+def test_only_the_middle_fingers_spread_is_held_still() -> None:
     matrix = np.array(joints.control_to_joint_matrix())
     still = [name for name, row in zip(joints.joint_names("right"), matrix) if not row.any()]
     assert still == ["r_f_joint3_1"]
 
 
 @given(st.lists(st.floats(0.0, 1.0), min_size=18, max_size=18))
-def test_any_control_in_range_gives_joints_in_range(shares):
+def test_any_control_in_range_gives_joints_in_range(shares: list[float]) -> None:
     ranges = np.array(joints.CONTROL_RANGES)
     targets = np.array(joints.control_to_joint_matrix()) @ (ranges[:, 0] + np.array(shares) * np.ptp(ranges, axis=1))
     lower, upper = JOINT_RANGES.T
@@ -44,7 +44,7 @@ def test_any_control_in_range_gives_joints_in_range(shares):
     assert (targets <= upper + 1e-9).all()
 
 
-def test_names_and_sizes():
+def test_names_and_sizes() -> None:
     assert len(joints.CONTROL_NAMES) == len(joints.CONTROL_RANGES) == len(set(joints.CONTROL_NAMES)) == 18
     for side, prefix in (("right", "r_f_"), ("left", "l_f_")):
         assert joints.joint_names(side)[:6] == joints.BASE_JOINTS
@@ -55,12 +55,12 @@ def test_names_and_sizes():
             assert all(name.startswith(prefix) for name in names(side))
 
 
-def test_a_wrong_side_is_named():
+def test_a_wrong_side_is_named() -> None:
     with pytest.raises(ValueError, match="'both'; allowed: right, left"):
         joints.joint_names("both")
 
 
-def test_the_hand_knows_no_simulator():
+def test_the_hand_knows_no_simulator() -> None:
     code = (
         "import sys; from dexhand_env.hand import joints, model, mirror; model.hand_element('left');"
         "assert not {'mujoco', 'trimesh', 'torch', 'numpy'} & set(sys.modules);"

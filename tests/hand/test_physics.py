@@ -12,11 +12,11 @@ from .hand_models import CONTROL_TO_JOINT, at_rest, compiled, controls
 
 
 @pytest.fixture(scope="module")
-def model():
+def model() -> mujoco.MjModel:
     return compiled("right")
 
 
-def test_fingers_point_along_x_palm_down_thumb_on_y(model):
+def test_fingers_point_along_x_palm_down_thumb_on_y(model: mujoco.MjModel) -> None:
     data = at_rest(model, np.zeros(26))
     palm = data.body("right_hand_base").xmat.reshape(3, 3)
     np.testing.assert_allclose(palm[:, 0], [0.0, 0.0, -1.0], atol=1e-9)  # the palm's normal
@@ -27,14 +27,14 @@ def test_fingers_point_along_x_palm_down_thumb_on_y(model):
     assert thumb[1] > max(data.site(name).xpos[1] for name in joints.tip_sites("right")[1:]) + 0.05
 
 
-def test_flexion_closes_towards_the_palm(model):
+def test_flexion_closes_towards_the_palm(model: mujoco.MjModel) -> None:
     data = at_rest(model, CONTROL_TO_JOINT @ controls(index_mcp=1.0, middle_mcp=1.0, ring_mcp=1.0, little_mcp=1.0))
     for finger in range(2, 6):
         assert data.site(f"r_f_link{finger}_tip").xpos[2] < -0.05
 
 
-def test_spread_fans_the_fingers_out(model):
-    def fan(spread):
+def test_spread_fans_the_fingers_out(model: mujoco.MjModel) -> None:
+    def fan(spread: float) -> list[float]:
         data = at_rest(model, CONTROL_TO_JOINT @ controls(spread=spread))
         return [data.site(name).xpos[1] for name in joints.tip_sites("right")[1:]]
 
@@ -45,7 +45,7 @@ def test_spread_fans_the_fingers_out(model):
     assert little < 1.5 * ring
 
 
-def test_base_hinges_turn_as_x_then_y_then_z(model):
+def test_base_hinges_turn_as_x_then_y_then_z(model: mujoco.MjModel) -> None:
     angles = np.array([0.3, -0.5, 0.7])
     position = np.zeros(26)
     position[3:6] = angles
@@ -59,12 +59,12 @@ def test_base_hinges_turn_as_x_then_y_then_z(model):
 
 
 @pytest.mark.parametrize("name", joints.CONTROL_NAMES[6:])
-def test_a_1_hz_sine_is_tracked_within_10_percent(model, name):
+def test_a_1_hz_sine_is_tracked_within_10_percent(model: mujoco.MjModel, name: str) -> None:
     low, high = joints.CONTROL_RANGES[joints.CONTROL_NAMES.index(name)]
     amplitude = 0.4 * (high - low)
     resting = controls(spread=0.15) * (name != "spread")  # spread, so that neighbouring fingertips do not touch
 
-    def targets(time_s):
+    def targets(time_s: float) -> np.ndarray:
         return CONTROL_TO_JOINT @ (
             resting + controls(**{name: (low + high) / 2 + amplitude * np.sin(2 * np.pi * time_s)})
         )
@@ -80,7 +80,7 @@ def test_a_1_hz_sine_is_tracked_within_10_percent(model, name):
     assert worst < 0.10
 
 
-def test_coupled_joints_stay_together_under_a_push(model):
+def test_coupled_joints_stay_together_under_a_push(model: mujoco.MjModel) -> None:
     data = at_rest(model, CONTROL_TO_JOINT @ controls(thumb_dip=0.3, index_dip=0.4, middle_dip=0.4, ring_dip=0.4))
     for _ in range(400):
         for body, pad in zip(joints.fingertip_bodies("right"), joints.pad_sites("right")):
@@ -92,7 +92,7 @@ def test_coupled_joints_stay_together_under_a_push(model):
 
 
 @pytest.mark.parametrize("side", joints.SIDES)
-def test_contact_sensors_read_the_table_pushing_back(side):
+def test_contact_sensors_read_the_table_pushing_back(side: str) -> None:
     height_m = -0.05
     table = ElementTree.Element("geom", name="table", type="plane", size="1 1 0.1", pos=f"0 0 {height_m}")
     table.attrib.update(contype="1", conaffinity="7")
