@@ -66,7 +66,7 @@ class Actions(Section):
     """How a policy's actions, each in [-1, 1], become the targets of the 18 controls."""
 
     mode: Literal["position", "position_delta"] = Field(
-        description="position: an action names a target within the control's range; position_delta: it moves the target "
+        description="position: an action names a target in the control's range; position_delta: it moves the target "
         "by a fraction of the velocity limit. Either way a target never moves faster than its limit"
     )
     base: BaseActions = Field(description="the hand's base")

@@ -43,12 +43,12 @@ def translate(error: ValidationError, model: Type[BaseModel], values: Mapping[st
     if first["type"] == "rule":
         return UserError(stack.where(path + tuple(context["at"])), context["found"], context["allowed"])
     if first["type"] == "extra_forbidden":
-        return _unknown_key(annotation, path + (first["loc"][len(path)],), stack)
+        return _unknown_key(annotation, (*path, first["loc"][len(path)]), stack)
     if first["type"] == "missing":
         return UserError(stack.where(path), "missing key", in_words(annotation, constraints))
     value = value_at(values, path)
     words = in_words(annotation, constraints)
-    if get_origin(annotation) is Literal:
+    if get_origin(annotation) is Literal and get_args(annotation) != (True,):
         words = choices([str(choice) for choice in get_args(annotation)], value)
     return UserError(stack.where(path), f"found {shown(value)}", words)
 

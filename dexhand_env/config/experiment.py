@@ -39,7 +39,7 @@ class Evaluation(EpisodeRange):
 
     conditions: Annotated[Tuple[str, ...], Field(strict=False)] = Field(
         min_length=1,
-        description="physics that it is tested under: training (that of env.sim.physics) and presets of cfg/physics.yaml",
+        description="physics it is tested under: training (that of env.sim.physics) and presets of cfg/physics.yaml",
     )
 
     @field_validator("conditions")

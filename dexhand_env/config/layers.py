@@ -1,7 +1,7 @@
 """Values that know which file and line they came from, and how layers of them merge.
 
-A *layer* is one file, or one section of it, or a set of options from the command line. Layers are stacked, lowest first:
-mappings merge key by key, everything else (lists too) is replaced by the higher layer.
+A *layer* is one file, or one section of it, or a set of options from the command line. Layers are stacked, lowest
+first: mappings merge key by key, everything else (lists too) is replaced by the higher layer.
 """
 
 from __future__ import annotations
@@ -113,8 +113,10 @@ class Stack:
         return values
 
     def where(self, path: KeyPath) -> str:
-        """Which layer decided the value at ``path``, as :meth:`Layer.where` puts it; for an absent key, the lowest layer
-        that has the mapping it is missing from."""
+        """Which layer decided the value at ``path``, as :meth:`Layer.where` puts it.
+
+        For an absent key this is the lowest layer that has the mapping it is missing from.
+        """
         for layer in reversed(self.layers):
             if contains(layer.values, path):
                 return layer.where(path)

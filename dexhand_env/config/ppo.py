@@ -1,7 +1,7 @@
 """The typed form of a PPO configuration: rl_games' own YAML, ``params: {seed, algo, model, network, config}``.
 
-Checked against rl_games 1.6.5: every key that its continuous PPO needs is required here, keys that it would ignore or that
-crash it are refused with the reason, and keys that this program sets itself are refused too.
+Checked against rl_games 1.6.5: every key that its continuous PPO needs is required here, keys that it would ignore or
+that crash it are refused with the reason, and keys that this program sets itself are refused too.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class _Resolver:
             parts += [text[end : match.start()], str(named)]
             end = match.end()
         joined = "".join(parts) + text[end:]
-        if "${" in text[end:] or not parts or len(joined) > MAX_TEXT:
+        if "${" in joined or len(joined) > MAX_TEXT:
             raise UserError(self._stack.where(path), f"found {text[:60]!r}", _ALLOWED)
         return joined
 

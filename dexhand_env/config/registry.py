@@ -40,7 +40,7 @@ def load_task(
         name: the task's name.
         overrides: values over the YAML's, nested as there; a Layer knows its lines too.
         source: names the overrides in errors; a Layer brings its own name.
-        config_class, path: the schema and the YAML of a task from outside the package; both default to the known task's.
+        config_class, path: the schema and the YAML of a task from outside the package; default: the known task's.
         where: names, in errors, the option or key that gave ``name``.
 
     Raises:

@@ -21,7 +21,7 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=())
 
     def dump(self) -> Dict[str, Any]:
-        """The section as plain JSON types; absent optional keys are left out. Validating it again gives an equal section."""
+        """The section as plain JSON types, without absent optional keys; validating it again gives an equal section."""
         return self.model_dump(mode="json", exclude_none=True)
 
 

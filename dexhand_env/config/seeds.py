@@ -1,6 +1,6 @@
 """The seeds of training, selection and evaluation, and the rule that they never meet.
 
-Episode i of a section is drawn from seed ``first_seed + i``, so a section uses the range [first_seed, first_seed + episodes).
+Episode i of a section is drawn from seed ``first_seed + i``; a section uses [first_seed, first_seed + episodes).
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ class TaskConfig(Section):
 
     #: The observation keys that may be chosen: key -> (meaning and unit, length; None is the number of actions).
     OBSERVATION_KEYS: ClassVar[Mapping[str, Tuple[str, Optional[int]]]] = COMMON_OBSERVATIONS
-    #: The reward terms, each of which must be given a weight: name -> meaning; None leaves the names to the task's code.
+    #: The reward terms, each of which must be given a weight: name -> meaning; None leaves them to the task's code.
     REWARD_NAMES: ClassVar[Optional[Mapping[str, str]]] = None
 
     task: str = Field(description="the task's name")

@@ -1,0 +1,160 @@
+"""PPO configurations: the guide's defaults, rl_games' traps, and minibatches that fit."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Dict
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dexhand_env.config.ppo import PPOParams, fit_minibatch, load_ppo, train_file
+from dexhand_env.config.yaml_files import parse_overrides
+from dexhand_env.errors import UserError
+
+DEFAULT = load_ppo(train_file("BaseTask"))
+
+
+def ppo(*overrides: str) -> PPOParams:
+    return load_ppo(train_file("BaseTask"), parse_overrides([f"params.{item}" for item in overrides], "--set"), "--set")
+
+
+def test_the_defaults_are_the_guides() -> None:
+    config = DEFAULT.config
+    assert (config.learning_rate, config.gamma) == (3e-4, 0.99)
+    assert (config.horizon_length, config.minibatch_size, config.mini_epochs) == (16, 8192, 8)
+    assert config.max_epochs == 10000
+    assert DEFAULT.network.space.continuous.sigma_init.val == 0.0
+
+
+def test_a_dump_is_json_without_absent_keys_and_loads_to_an_equal_configuration() -> None:
+    dump = json.loads(json.dumps(DEFAULT.dump(), allow_nan=False))
+    assert PPOParams.model_validate(dump) == DEFAULT
+    assert "central_value_config" not in dump["config"]
+    assert dump["network"]["space"]["continuous"]["mu_activation"] == "None"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("config.score_to_win=1", "params.config.score_to_win: this key is not taken: it would stop training"),
+        ("config.max_steps=1", "params.config.max_steps: this key is not taken: it is broken in rl_games"),
+        ("config.num_actors=1", "this key is not taken: the number of environments decides it"),
+        ("config.device=cpu", "this key is not taken: set --rl-device"),
+        ("load_checkpoint=true", "params.load_checkpoint: this key is not taken: rl_games ignores it"),
+        ("torch_threads=2", "this key is not taken: set the environment variable DEXHAND_THREADS"),
+        ("network.rnn={}", "this key is not taken: recurrent policies are not supported"),
+        ("network.space.discrete={}", "this key is not taken: the hand's actions are continuous"),
+        ("config.gama=1", "params.config.gama: unknown key; allowed: gamma (the nearest), or one of the"),
+        ("config.lr_schedule=null", "found null; allowed: adaptive, linear, constant"),
+        ("config.bounds_loss_coef=null", "found null; allowed: a number from 0 to"),
+        ("config.kl_threshold='1e-3'", "found '1e-3'; allowed: a number above 0 and at most 10"),
+        ("config.gamma=1.01", "found 1.01; allowed: a number from 0 to 1"),
+        ("config.minibatch_size=0", "found 0; allowed: a whole number from 1 to"),
+        ("config.torch_compile=fast", "found 'fast'; allowed: true or false or one of: default, reduce-overhead"),
+        ("config.ppo=false", "found false; allowed: true"),
+        ("network.space.continuous.mu_activation=null", "found null; allowed: relu, tanh"),
+        ("network.space.continuous.sigma_init.val=null", "sigma_init.val: missing key; allowed: a number"),
+        (
+            "network.space.continuous.sigma_init.name=default",
+            "val: default does not take it; allowed: no argument; null",
+        ),
+        ("network.mlp.units=[]", "found a list of 0 items; allowed: a list of 1 or more items"),
+        ("network.mlp.units=[64, 0]", "params.network.mlp.units[1]: found 0; allowed: a whole number from 1"),
+        ("model.name=continuous_a2c", "found 'continuous_a2c'; allowed: continuous_a2c_logstd"),
+        ("algo.name=sac", "found 'sac'; allowed: a2c_continuous"),
+        ("seed=-1", "params.seed: found -1; allowed: a whole number at least 0"),
+    ],
+)
+def test_what_rl_games_would_ignore_or_crash_on_is_refused(override: str, message: str) -> None:
+    with pytest.raises(UserError) as raised:
+        ppo(override)
+    assert message in str(raised.value)
+
+
+def test_keys_that_rl_games_needs_are_required() -> None:
+    needed = ["lr_schedule", "kl_threshold", "bounds_loss_coef", "normalize_advantage", "entropy_coef", "reward_shaper"]
+    for key in needed:
+        values = DEFAULT.dump()
+        del values["config"][key]
+        with pytest.raises(ValueError, match=key):
+            PPOParams.model_validate(values)
+
+
+def test_a_small_run_shrinks_its_minibatch_with_a_notice() -> None:
+    fitted, notice = fit_minibatch(DEFAULT, 64)
+    assert fitted.config.minibatch_size == 16 * 64
+    assert notice == "minibatch_size 8192 shrinks to 1024: horizon_length 16 x 64 environments"
+    assert DEFAULT.config.minibatch_size == 8192
+    assert fit_minibatch(DEFAULT, 1024) == (DEFAULT, None)
+
+
+def test_the_critics_minibatch_is_fitted_too() -> None:
+    network = {key: DEFAULT.network.dump()[key] for key in ("name", "mlp")}
+    critic: Dict[str, Any] = {"minibatch_size": 4096, "mini_epochs": 4, "learning_rate": 1e-3, "clip_value": True}
+    critic.update(normalize_input=True, truncate_grads=True, grad_norm=1, network={**network, "central_value": True})
+    params = load_ppo(train_file("BaseTask"), {"params": {"config": {"central_value_config": critic}}})
+    fitted, notice = fit_minibatch(params, 64)
+    assert fitted.config.central_value_config is not None
+    assert fitted.config.central_value_config.minibatch_size == 1024
+    assert notice is not None
+    assert notice.count("shrinks") == 2
+
+
+def test_a_minibatch_that_does_not_divide_names_what_would() -> None:
+    with pytest.raises(UserError) as raised:
+        fit_minibatch(DEFAULT, 1000, where="my.yaml: train.params.config.minibatch_size")
+    assert str(raised.value) == (
+        "my.yaml: train.params.config.minibatch_size: 8192 does not divide horizon_length 16 x num_envs 1000 = 16000; "
+        "allowed: minibatch_size 8000 or 16000, or num_envs 512 or 1024"
+    )
+
+
+@given(st.integers(1, 64), st.integers(1, 3000), st.integers(1, 5000))
+def test_minibatches_fit_or_the_nearest_that_do_are_named(horizon: int, num_envs: int, size: int) -> None:
+    def sized(minibatch_size: int) -> PPOParams:
+        config = DEFAULT.config.model_copy(update={"horizon_length": horizon, "minibatch_size": minibatch_size})
+        return DEFAULT.model_copy(update={"config": config})
+
+    try:
+        fitted, notice = fit_minibatch(sized(size), num_envs)
+    except UserError as error:
+        sizes, counts = (re.findall(r"\d+", part) for part in str(error).split("; allowed: ")[1].split(", or num_envs"))
+        assert sizes
+        assert counts
+        assert all(fit_minibatch(sized(int(other)), num_envs)[1] is None for other in sizes)
+        for count in counts:
+            fit_minibatch(sized(size), int(count))  # does not raise
+        between = range(min(map(int, counts)) + 1, num_envs) if int(counts[0]) < num_envs else range(0)
+        assert all(horizon * n > size and horizon * n % size for n in between)
+    else:
+        assert horizon * num_envs % fitted.config.minibatch_size == 0
+        assert (notice is None) == (fitted.config.minibatch_size == size)
+        assert fitted.config.minibatch_size <= size
+
+
+def test_rl_games_builds_the_default_network_and_every_initializer_and_activation() -> None:
+    import torch
+    from rl_games.algos_torch.model_builder import ModelBuilder
+
+    arguments: Dict[str, Dict[str, Any]] = {
+        "const_initializer": {"val": 0.1},
+        "random_uniform_initializer": {"a": -0.1, "b": 0.1},
+    }
+    initializers = ["default", "const_initializer", "orthogonal_initializer", "glorot_normal_initializer"]
+    initializers += ["glorot_uniform_initializer", "random_uniform_initializer", "kaiming_normal", "orthogonal"]
+    activations = ["relu", "tanh", "sigmoid", "elu", "selu", "swish", "gelu", "softplus", "None"]
+    variants: list[Dict[str, Any]] = [{}]
+    variants += [{"mlp": {"initializer": {"name": name, **arguments.get(name, {})}}} for name in initializers]
+    variants += [{"mlp": {"activation": name}, "value_activation": name} for name in activations]
+    variants += [{"mlp": {"d2rl": True}}, {"separate": True, "normalization": "layer_norm"}]
+    for variant in variants:
+        small = {"mlp": {"units": [8, 8], **variant.pop("mlp", {})}, **variant}
+        params = load_ppo(train_file("BaseTask"), {"params": {"network": small}}).dump()
+        shape = {"actions_num": 18, "input_shape": (124,), "num_seqs": 1, "value_size": 1}
+        model = ModelBuilder().load(params).build({**shape, "normalize_value": True, "normalize_input": True})
+        out = model({"is_train": False, "prev_actions": None, "obs": torch.zeros(2, 124), "rnn_states": None})
+        assert out["mus"].shape == (2, 18)
+        assert torch.allclose(out["sigmas"], torch.ones(2, 18))

@@ -1,0 +1,262 @@
+"""Task configurations: defaults, overrides, refusals, and what a task from outside the package may add."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any, ClassVar, Dict, List, Mapping, Optional, Tuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import Field, ValidationError
+
+from dexhand_env.config.base_task import BaseTaskConfig
+from dexhand_env.config.check import check
+from dexhand_env.config.layers import Layer, Stack, contains
+from dexhand_env.config.registry import TASK_CONFIGS, load_task, task_file
+from dexhand_env.config.task import TaskConfig
+from dexhand_env.config.yaml_files import parse_overrides
+from dexhand_env.errors import UserError
+
+DEFAULTS = load_task("BaseTask").dump()
+
+
+def paths_of(values: Any, path: Tuple[str, ...] = ()) -> List[Tuple[str, ...]]:
+    """Every key's path, sections included."""
+    found = [path] if path else []
+    if isinstance(values, dict):
+        for key, value in values.items():
+            found += paths_of(value, (*path, key))
+    return found
+
+
+SECTIONS = [(), *(path for path in paths_of(DEFAULTS) if path[-1] in ("sim", "hand", "actions", "base", "goal"))]
+
+
+def nested(path: Tuple[str, ...], value: Any) -> Dict[str, Any]:
+    for part in reversed(path):
+        value = {part: value}
+    return value
+
+
+def base_task(*overrides: str) -> BaseTaskConfig:
+    config = load_task("BaseTask", parse_overrides(overrides, "--set"), "--set")
+    assert isinstance(config, BaseTaskConfig)
+    return config
+
+
+def test_base_task_is_the_task_that_is_documented() -> None:
+    config = base_task()
+    assert config.goal.position_range_m == 0.15
+    assert config.goal.rotation_range_rad == 0.5
+    success = config.success
+    assert (success.position_m, success.rotation_rad, success.finger_rad, success.hold_steps) == (0.01, 0.1, 0.1, 10)
+    assert config.sim.expanded().control_dt_s == 0.02
+    assert config.actions.num_actions == 18
+    assert config.observation_length("policy") == 26 + 26 + 18 + 18 + 18 + 18
+    assert config.observation_length("critic") == 0
+    tracking = [config.rewards[f"{name}_error"] for name in ("position", "rotation", "finger")]
+    assert sum(tracking) == pytest.approx(-1)
+    assert tracking == pytest.approx([-9 / 63, -6 / 63, -48 / 63], abs=5e-4)
+
+
+def test_velocity_limits_are_one_number_or_one_for_each_component() -> None:
+    config = base_task("actions.base.linear_velocity_limit_m_per_s=[0.1, 0.2, 0.3]")
+    assert config.actions.velocity_limits == (0.1, 0.2, 0.3, 1.5, 1.5, 1.5, *[2.5] * 12)
+    limits = [round(0.1 * n, 1) for n in range(1, 13)]
+    config = base_task(f"actions.fingers.velocity_limit_rad_per_s={limits}")
+    assert config.actions.velocity_limits == (0.5, 0.5, 0.5, 1.5, 1.5, 1.5, *limits)
+
+
+def test_either_part_can_be_held() -> None:
+    config = base_task("actions.base.policy=false", "actions.base.fixed_targets=[0, 0, 0.1, 0, 0, 0]")
+    assert config.actions.from_policy == (False,) * 6 + (True,) * 12
+    assert config.actions.fixed_targets[:3] == (0, 0, 0.1)
+    assert config.observation_length("policy") == 26 + 26 + 18 + 12 + 18 + 18
+    assert base_task("actions.fingers.policy=false").actions.num_actions == 6
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("rewards.sucess=2", "--set: rewards.sucess: unknown reward; allowed: success (the nearest), position_error"),
+        ("rewards.success=.inf", "--set: rewards.success: found inf; allowed: a number from"),
+        ("rewards.success=true", "--set: rewards.success: found true; allowed: a number"),
+        ("rewards.success='1'", "--set: rewards.success: found '1'; allowed: a number"),
+        ("sim.physics=fats", "--set: sim.physics: found 'fats'; allowed: fast (the nearest), default, reference"),
+        ("sim.phsics=fast", "--set: sim.phsics: unknown key; allowed: physics (the nearest), backend"),
+        ("sim.backend=mujoco_wrap", "--set: sim.backend: found 'mujoco_wrap'; allowed: mujoco_warp (the nearest)"),
+        ("sim=fast", "--set: sim: found 'fast'; allowed: a section with the keys backend, physics"),
+        ("hand.side=null", "--set: hand.side: found null; allowed: right, left"),
+        ("stagger_first_episodes=yes", "--set: stagger_first_episodes: found 'yes'; allowed: true or false"),
+        ("episode_length_steps=1.5", "--set: episode_length_steps: found 1.5; allowed: a whole number from 1 to"),
+        ("episode_length_steps=0", "--set: episode_length_steps: found 0; allowed: a whole number from 1 to"),
+        ("success.hold_steps=101", "--set: success.hold_steps: 101 steps do not fit an episode; allowed: at most"),
+        ("success.position_m=-1", "--set: success.position_m: found -1; allowed: a number above 0 and at most 1"),
+        (
+            "actions.base.linear_velocity_limit_m_per_s=[1, 2]",
+            "limit_m_per_s: found a list of 2 items; allowed: a number above 0 and at most 100 or a list of 3 items",
+        ),
+        ("actions.fingers.fixed_targets=[1]", "found a list of 1 item; allowed: a list of 12 items, each a number"),
+        (
+            "actions={base: {policy: false}, fingers: {policy: false}}",
+            "--set: actions: both parts leave nothing to the policy; allowed: base.policy or fingers.policy true",
+        ),
+        ("observations.policy=[]", "--set: observations.policy: found a list of 0 items; allowed: a list of 1 or more"),
+        (
+            "observations.policy=[goal, goal_error]",
+            "--set: observations.policy[1]: unknown observation 'goal_error'; allowed: goal_errors (the nearest)",
+        ),
+        ("observations.critic=[goal, goal]", "--set: observations.critic[1]: goal is listed twice; allowed: each key"),
+        ("task=DexGrasp", "--set: task: found 'DexGrasp'; allowed: BaseTask, the task that is loaded"),
+    ],
+)
+def test_a_bad_override_is_one_line_that_names_key_value_and_choice(override: str, message: str) -> None:
+    with pytest.raises(UserError) as raised:
+        base_task(override)
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_task_that_does_not_exist_yet_is_unknown() -> None:
+    with pytest.raises(UserError) as raised:
+        load_task("DexGrasp")
+    assert str(raised.value) == "--task: found the task 'DexGrasp'; allowed: BaseTask"
+    with pytest.raises(UserError, match=r"allowed: BaseTask \(the nearest\)"):
+        load_task("basetask")
+
+
+def test_a_hostile_value_is_shortened_and_harmless() -> None:
+    with pytest.raises(UserError) as raised:
+        load_task("BaseTask", {"sim": {"physics": "\x1b[31m" + "x" * 100_000}})
+    assert len(str(raised.value)) < 250
+    assert "\x1b" not in str(raised.value)
+
+
+@given(
+    st.sampled_from(SECTIONS),
+    st.text(alphabet="abcdefghijklmnopqrstuvwxyz_", min_size=1, max_size=12),
+    st.integers() | st.text(max_size=5) | st.none() | st.just({}),
+)
+def test_an_unknown_key_is_refused_wherever_it_stands(section: Tuple[str, ...], key: str, value: Any) -> None:
+    if contains(DEFAULTS, (*section, key)):
+        return
+    with pytest.raises(UserError) as raised:
+        load_task("BaseTask", nested((*section, key), value), "my.yaml")
+    assert str(raised.value).startswith(f"my.yaml: {'.'.join((*section, key))}: unknown key")
+
+
+@given(
+    st.sampled_from(paths_of(DEFAULTS)),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=10)
+    | st.lists(st.integers() | st.text(max_size=3) | st.none(), max_size=13)
+    | st.dictionaries(st.text(max_size=5), st.integers(), min_size=1, max_size=2),
+)
+def test_any_value_for_any_key_is_taken_or_refused_by_name(path: Tuple[str, ...], value: Any) -> None:
+    config, complaint = None, "my.yaml: "
+    try:
+        config = load_task("BaseTask", nested(path, value), "my.yaml")
+    except UserError as error:
+        complaint = str(error)
+    assert complaint.startswith("my.yaml: ")
+    assert len(complaint) < 500
+    if config is not None:
+        assert BaseTaskConfig.model_validate(json.loads(json.dumps(config.dump()))) == config
+
+
+@given(st.sampled_from([path for path in paths_of(DEFAULTS) if path != ("observations", "critic")]))
+def test_a_missing_key_is_named(path: Tuple[str, ...]) -> None:
+    values = copy.deepcopy(DEFAULTS)
+    section = values
+    for part in path[:-1]:
+        section = section[part]
+    del section[path[-1]]
+    with pytest.raises(UserError) as raised:
+        check(BaseTaskConfig, Stack([Layer("my.yaml", values)]))
+    assert str(raised.value).startswith(f"my.yaml: {'.'.join(path)}: missing ")
+
+
+VALID = st.fixed_dictionaries(
+    {},
+    optional={
+        "sim": st.fixed_dictionaries({"physics": st.sampled_from(["default", "fast", "reference"])}),
+        "episode_length_steps": st.integers(10, 1000),
+        "goal": st.fixed_dictionaries({"position_range_m": st.floats(0, 1), "rotation_range_rad": st.floats(0, 1.5)}),
+        "rewards": st.fixed_dictionaries({"success": st.floats(-100, 100), "action_rate": st.integers(-5, 5)}),
+        "observations": st.fixed_dictionaries(
+            {"policy": st.lists(st.sampled_from(list(BaseTaskConfig.OBSERVATION_KEYS)), min_size=1, unique=True)}
+        ),
+        "actions": st.fixed_dictionaries(
+            {
+                "mode": st.sampled_from(["position", "position_delta"]),
+                "fingers": st.fixed_dictionaries(
+                    {
+                        "velocity_limit_rad_per_s": st.floats(0.1, 10)
+                        | st.lists(st.floats(0.1, 9), min_size=12, max_size=12)
+                    }
+                ),
+            }
+        ),
+    },
+)
+
+
+@given(VALID)
+@settings(max_examples=50)
+def test_a_dump_is_json_and_loads_to_an_equal_configuration(overrides: Dict[str, Any]) -> None:
+    config = load_task("BaseTask", overrides)
+    text = json.dumps(config.dump(), sort_keys=True, allow_nan=False)
+    again = BaseTaskConfig.model_validate(json.loads(text))
+    assert again == config
+    assert json.dumps(again.dump(), sort_keys=True) == text
+
+
+def test_a_loaded_configuration_cannot_be_changed() -> None:
+    config = base_task()
+    with pytest.raises(ValidationError):
+        config.episode_length_steps = 3  # type: ignore[misc]
+    with pytest.raises(ValidationError):
+        config.goal.position_range_m = 3  # type: ignore[misc]
+
+
+class LiftConfig(TaskConfig):
+    """A task of a user's own: one more key, one more observation, its own reward names."""
+
+    OBSERVATION_KEYS: ClassVar[Mapping[str, Tuple[str, Optional[int]]]] = {
+        **TaskConfig.OBSERVATION_KEYS,
+        "height": ("height (m)", 1),
+    }
+    height_m: float = Field(gt=0, le=1, description="height to reach, m")
+
+
+def test_a_task_from_outside_brings_its_schema_and_file(tmp_path: Path) -> None:
+    text = task_file("BaseTask").read_text().split("goal:\n")[0].replace("task: BaseTask", "task: Lift")
+    path = tmp_path / "Lift.yaml"
+    path.write_text(text.replace("goal, goal_errors", "height") + "rewards: {lifted: 1.5}\nheight_m: 0.3\n")
+    config = load_task("Lift", {"height_m": 0.2}, config_class=LiftConfig, path=path)
+    assert isinstance(config, LiftConfig)
+    assert config.height_m == 0.2
+    assert config.rewards == {"lifted": 1.5}
+    assert config.observation_length("policy") == 26 + 26 + 18 + 18 + 1
+    path.write_text(path.read_text().replace("height_m: 0.3", "height_m: 7"))
+    with pytest.raises(UserError, match=r"Lift\.yaml.*height_m: found 7; allowed: a number above 0 and at most 1"):
+        load_task("Lift", config_class=LiftConfig, path=path)
+    assert "Lift" not in TASK_CONFIGS
+
+
+def test_a_broken_default_file_is_named_with_its_line(tmp_path: Path) -> None:
+    text = task_file("BaseTask").read_text()
+    path = tmp_path / "own.yaml"
+    path.write_text(text.replace("spawn_height_m: 0.5", "spawn_height: 0.5"))
+    line = text.split("spawn_height_m")[0].count("\n") + 1
+    with pytest.raises(UserError, match=rf"own.yaml:{line}:3: hand.spawn_height: unknown key; allowed: spawn_height_m"):
+        load_task("BaseTask", path=path)
+    path.write_text(text.replace("  spawn_height_m: 0.5\n", ""))
+    with pytest.raises(UserError, match=r"own.yaml:\d+:1: hand.spawn_height_m: missing key; allowed: a number from 0"):
+        load_task("BaseTask", path=path)
