@@ -80,7 +80,7 @@ def fingertip_bodies(side: str = "right") -> tuple[str, ...]:
 
 
 FINGERTIP_BODIES = fingertip_bodies
-"""The same, by its older name."""
+"""The same function, named like the constants that it stands beside."""
 
 
 def tip_sites(side: str = "right") -> tuple[str, ...]:
