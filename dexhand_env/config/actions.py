@@ -7,17 +7,17 @@ from typing import Literal, Tuple, Union
 from pydantic import Field, model_validator
 from typing_extensions import Annotated
 
-from dexhand_env.config.schema import Section, problem
+from dexhand_env.config.schema import FROM_LIST, Section, problem
 
 NUM_BASE_CONTROLS = 6
 NUM_FINGER_CONTROLS = 12
 
 Speed = Annotated[float, Field(gt=0, le=100)]
 Target = Annotated[float, Field(ge=-4, le=4)]
-Speeds3 = Annotated[Tuple[Speed, Speed, Speed], Field(strict=False)]
-Speeds12 = Annotated[Tuple[Speed, ...], Field(strict=False, min_length=12, max_length=12)]
-Targets6 = Annotated[Tuple[Target, ...], Field(strict=False, min_length=6, max_length=6)]
-Targets12 = Annotated[Tuple[Target, ...], Field(strict=False, min_length=12, max_length=12)]
+Speeds3 = Annotated[Tuple[Speed, Speed, Speed], FROM_LIST]
+Speeds12 = Annotated[Tuple[Speed, ...], Field(min_length=12, max_length=12), FROM_LIST]
+Targets6 = Annotated[Tuple[Target, ...], Field(min_length=6, max_length=6), FROM_LIST]
+Targets12 = Annotated[Tuple[Target, ...], Field(min_length=12, max_length=12), FROM_LIST]
 
 
 def _each(limit: Union[float, Tuple[float, ...]], count: int) -> Tuple[float, ...]:

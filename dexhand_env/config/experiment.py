@@ -14,7 +14,7 @@ from dexhand_env.config.layers import Layer, Stack, contains, differences
 from dexhand_env.config.physics import Physics, load_physics, physics_names
 from dexhand_env.config.ppo import PPOFile, PPOParams, fit_minibatch, train_file
 from dexhand_env.config.registry import TASK_CONFIGS, default_task, load_task
-from dexhand_env.config.schema import Section, choices, problem, shown
+from dexhand_env.config.schema import FROM_LIST, Section, choices, problem, shown
 from dexhand_env.config.seeds import EXPERIMENTS_FILE, EpisodeRange, check_disjoint, check_name, load_seeds
 from dexhand_env.config.task import TaskConfig
 from dexhand_env.config.yaml_files import read_yaml
@@ -37,7 +37,7 @@ class Train(Section):
 class Evaluation(EpisodeRange):
     """How the chosen policy is tested."""
 
-    conditions: Annotated[Tuple[str, ...], Field(strict=False)] = Field(
+    conditions: Annotated[Tuple[str, ...], FROM_LIST] = Field(
         min_length=1,
         description="physics it is tested under: training (that of env.sim.physics) and presets of cfg/physics.yaml",
     )

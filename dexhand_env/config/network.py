@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, Mapping, Optional, Tuple
 from pydantic import Field, model_validator
 from typing_extensions import Annotated
 
-from dexhand_env.config.schema import Section, problem
+from dexhand_env.config.schema import FROM_LIST, Section, problem
 
 # rl_games' names; "None" is text: it is the name of its identity function.
 Activation = Literal["relu", "tanh", "sigmoid", "elu", "selu", "swish", "gelu", "softplus", "None"]
@@ -21,7 +21,7 @@ InitializerName = Literal[
     "kaiming_normal",
     "orthogonal",
 ]
-Units = Annotated[Tuple[Annotated[int, Field(ge=1, le=65536)], ...], Field(strict=False)]
+Units = Annotated[Tuple[Annotated[int, Field(ge=1, le=65536)], ...], FROM_LIST]
 
 # The arguments that each initializer takes, as torch.nn.init names them.
 _INITIALIZER_ARGUMENTS: Mapping[str, Tuple[str, ...]] = {

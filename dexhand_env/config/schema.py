@@ -5,18 +5,22 @@ from __future__ import annotations
 import difflib
 from typing import Any, Dict, Iterable, Optional
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 from pydantic_core import PydanticCustomError
 
 from dexhand_env.config.layers import KeyPath
 
 
-class Section(BaseModel):
-    """A section of a configuration file: strict types, unknown keys refused, frozen.
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
-    Lists arrive as lists from YAML and JSON and are kept as tuples: their fields say ``strict=False``, their items stay
-    strictly typed.
-    """
+
+#: Stands on tuple types: lists arrive as lists from YAML and JSON and are kept as tuples, which cannot be changed.
+FROM_LIST = BeforeValidator(_as_tuple)
+
+
+class Section(BaseModel):
+    """A section of a configuration file: strict types, unknown keys refused, frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=())
 

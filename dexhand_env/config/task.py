@@ -13,7 +13,7 @@ from typing_extensions import Annotated
 
 from dexhand_env.config.actions import Actions
 from dexhand_env.config.physics import Physics, load_physics, physics_names
-from dexhand_env.config.schema import Section, choices, problem, shown
+from dexhand_env.config.schema import FROM_LIST, Section, choices, problem, shown
 
 # Observation keys of every task: what each is, its unit, and its length (None: the number of policy actions).
 COMMON_OBSERVATIONS: Mapping[str, Tuple[str, Optional[int]]] = {
@@ -27,7 +27,7 @@ COMMON_OBSERVATIONS: Mapping[str, Tuple[str, Optional[int]]] = {
     "fingertip_forces": ("contact forces on the 5 fingertips in the world frame, thumb first (N)", 15),
 }
 
-Keys = Annotated[Tuple[str, ...], Field(strict=False)]
+Keys = Annotated[Tuple[str, ...], FROM_LIST]
 Weight = Annotated[float, Field(ge=-1e6, le=1e6)]
 
 

@@ -1,6 +1,6 @@
 """The only code that reads YAML.
 
-It reads YAML 1.2's core schema (so ``3e-4`` is a number and ``no`` is text, as DVC reads the same files), keeps the line
+It reads YAML 1.2's core schema (so ``3e-4`` is a number and ``no`` is text, as DVC reads them too), keeps the line
 and column of every key, and refuses what hides mistakes: duplicate keys, aliases, tags, a second document.
 Nothing here recurses, so a hostile file ends in an error and not in a crash.
 """

@@ -2,8 +2,8 @@
 
     python -m dexhand_env.stages.validate <Experiment> <section>
 
-The whole experiment is checked every time; ``results/<Experiment>/config/<section>.json`` changes only when a value that
-its stage uses does, so an edited comment or the order of keys re-runs nothing.
+The whole experiment is checked every time; ``results/<Experiment>/config/<section>.json`` changes only when a value
+that its stage uses does, so an edited comment or the order of keys re-runs nothing.
 """
 
 from __future__ import annotations

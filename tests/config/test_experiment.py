@@ -99,17 +99,17 @@ def test_an_experiment_that_changes_nothing_differs_in_nothing_but_its_length(wr
         (
             {"evaluation": {"first_seed": 1000100}},
             "evaluation.first_seed",
-            "seeds 1000100 to 1001123 meet selection's seeds 1000000 to 1000255; allowed: disjoint seeds; the first",
+            "seeds 1000100 to 1001123 meet selection's seeds 1000000 to 1000255; allowed: disjoint seeds; the",
         ),
         (
             {"selection": {"first_seed": 40}},
             "selection.first_seed",
-            "seeds 40 to 295 meet the training seed 42; allowed: disjoint seeds; the first first_seed is 43",
+            "seeds 40 to 295 meet the training seed 42; allowed: disjoint seeds; the first free first_seed is 43",
         ),
         (
             {"evaluation": {"first_seed": 0}},
             "evaluation.first_seed",
-            "seeds 0 to 1023 meet the training seed 42; allowed: disjoint seeds; the first first_seed is 43",
+            "seeds 0 to 1023 meet the training seed 42; allowed: disjoint seeds; the first free first_seed is 43",
         ),
         (
             {"evaluation": {"first_seed": 2147483647}},

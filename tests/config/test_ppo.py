@@ -136,7 +136,8 @@ def test_minibatches_fit_or_the_nearest_that_do_are_named(horizon: int, num_envs
 
 
 def test_rl_games_builds_the_default_network_and_every_initializer_and_activation() -> None:
-    import torch
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("rl_games")
     from rl_games.algos_torch.model_builder import ModelBuilder
 
     arguments: Dict[str, Dict[str, Any]] = {
