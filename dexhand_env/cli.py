@@ -1,0 +1,173 @@
+"""The commands: ``dexhand train|validate|select|evaluate|report|tasks|doctor``, and ``train.py``.
+
+Nothing heavy is imported before options are checked, so that help and mistakes answer at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any, Optional
+
+import typer
+from typer.exceptions import TyperException
+
+from dexhand_env.errors import UserError
+
+MISTAKE = 2
+ENVIRONMENT, TRAINING, LOGGING = "Environment arguments", "Training arguments", "Logging arguments"
+
+app = typer.Typer(
+    name="dexhand",
+    help="Train, select, test and report policies for the DexHand021.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+Experiment = Annotated[str, typer.Argument(help="Its name: configs/<Experiment>.yaml.")]
+Seed = Annotated[int, typer.Argument(help="The training seed.", min=0)]
+
+
+def _in_panel(panel: str, text: str, *names: str, **options: Any) -> Any:
+    return typer.Option(*names, help=text, rich_help_panel=panel, **options)
+
+
+@app.command()
+def train(
+    overrides: Annotated[
+        Optional[list[str]],
+        typer.Argument(
+            metavar="[KEY=VALUE]...",
+            help="Any value of the task's YAML by its dotted name, or of the training configuration, whose names "
+            "begin with params: rewards.success=2 params.config.gamma=0.95",
+        ),
+    ] = None,
+    task: Annotated[str, _in_panel(ENVIRONMENT, "Task to train on.")] = "BaseTask",
+    num_envs: Annotated[int, _in_panel(ENVIRONMENT, "Number of parallel environments.", min=1)] = 1024,
+    sim_device: Annotated[
+        str, _in_panel(ENVIRONMENT, "Device for physics: auto, cpu or cuda:<index>. auto: a GPU if it can be used.")
+    ] = "auto",
+    rl_device: Annotated[
+        str, _in_panel(ENVIRONMENT, "Device for the RL algorithm: auto, cpu or cuda:<index>.")
+    ] = "auto",
+    graphics_device_id: Annotated[int, _in_panel(ENVIRONMENT, "Graphics device ID.", min=0)] = 0,
+    headless: Annotated[bool, _in_panel(ENVIRONMENT, "Run without visualization.", "--headless")] = False,
+    threads: Annotated[int, _in_panel(ENVIRONMENT, "CPU threads; 0 uses DEXHAND_THREADS, else all.", min=0)] = 0,
+    train_config: Annotated[
+        Optional[str],
+        _in_panel(TRAINING, "Training configuration file.", show_default="dexhand_env/cfg/train/<Task>PPO.yaml"),
+    ] = None,
+    seed: Annotated[int, _in_panel(TRAINING, "Random seed; -1 draws one and records it.", min=-1, max=2**31 - 1)] = 42,
+    torch_deterministic: Annotated[
+        bool, _in_panel(TRAINING, "Use deterministic algorithms.", "--torch-deterministic")
+    ] = False,
+    checkpoint: Annotated[Optional[str], _in_panel(TRAINING, "Checkpoint to resume from, or to test.")] = None,
+    test: Annotated[bool, _in_panel(TRAINING, "Test mode: play the checkpoint, no training.", "--test")] = False,
+    episodes: Annotated[int, _in_panel(TRAINING, "Episodes that --test plays.", min=1)] = 100,
+    max_iterations: Annotated[
+        Optional[int], _in_panel(TRAINING, "Maximum training iterations in total.", min=1, show_default="10000")
+    ] = None,
+    experiment_name: Annotated[
+        Optional[str], _in_panel(LOGGING, "Name of the run folder.", show_default="<Task>_<date>_<time>")
+    ] = None,
+    log_interval: Annotated[int, _in_panel(LOGGING, "Finished episodes between log lines.", min=1)] = 10,
+) -> None:
+    """Train a policy, go on training one, or test one."""
+    from dexhand_env.commands.options import TrainOptions
+    from dexhand_env.commands.train import train_or_test
+
+    options = TrainOptions(
+        task=task,
+        num_envs=num_envs,
+        sim_device=sim_device,
+        rl_device=rl_device,
+        graphics_device_id=graphics_device_id,
+        headless=headless,
+        train_config=train_config,
+        seed=seed,
+        torch_deterministic=torch_deterministic,
+        checkpoint=checkpoint,
+        test=test,
+        episodes=episodes,
+        max_iterations=max_iterations,
+        experiment_name=experiment_name,
+        log_interval=log_interval,
+        threads=threads,
+        overrides=tuple(overrides or ()),
+    )
+    raise typer.Exit(train_or_test(options))
+
+
+@app.command()
+def validate(experiment: Experiment) -> None:
+    """Check an experiment and write its resolved configuration to results/<Experiment>/config/."""
+    from dexhand_env.config.experiment import SECTIONS
+    from dexhand_env.stages.validate import validate as run
+
+    for section in SECTIONS:
+        typer.echo(run(experiment, section))
+
+
+@app.command()
+def select(experiment: Experiment, seed: Seed) -> None:
+    """Choose a seed's best checkpoint on held-out episodes."""
+    from dexhand_env.stages.select import select as run
+
+    run(experiment, seed)
+
+
+@app.command()
+def evaluate(experiment: Experiment, seed: Seed) -> None:
+    """Test a seed's chosen policy on fresh episodes."""
+    from dexhand_env.stages.evaluate import evaluate as run
+
+    run(experiment, seed)
+
+
+@app.command()
+def report(experiment: Experiment) -> None:
+    """Write results/<Experiment>/report.html and evaluation.json."""
+    from dexhand_env.stages.report import report as run
+
+    typer.echo(run(experiment))
+
+
+@app.command()
+def tasks() -> None:
+    """List the tasks with their observations and reward terms."""
+    from dexhand_env.config.registry import TASK_CONFIGS
+
+    for name, config in TASK_CONFIGS.items():
+        typer.echo(name)
+        typer.echo("  observations: " + ", ".join(config.OBSERVATION_KEYS))
+        typer.echo("  reward terms: " + ", ".join(config.REWARD_NAMES or ("the task's own",)))
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine has for training and what is missing."""
+    from dexhand_env.commands.doctor import doctor as run
+
+    raise typer.Exit(run())
+
+
+def _run(commands: typer.Typer, program: str) -> int:
+    """Run a command line; a mistake of the user's is one line and exit code 2."""
+    try:
+        result = commands(prog_name=program, standalone_mode=False)
+    except (UserError, TyperException) as error:
+        message = error.format_message() if hasattr(error, "format_message") else str(error)
+        print(f"{program}: {' '.join(message.split())}", file=sys.stderr)
+        return MISTAKE
+    return result if isinstance(result, int) else 0
+
+
+def main() -> None:
+    """The console script ``dexhand``."""
+    sys.exit(_run(app, "dexhand"))
+
+
+def train_main() -> None:
+    """``train.py``: ``dexhand train`` under its own name."""
+    program = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    program.command()(train)
+    sys.exit(_run(program, "train.py"))

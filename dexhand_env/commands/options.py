@@ -1,0 +1,164 @@
+"""The training program's options, checked and resolved before anything heavy is imported."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import secrets
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from dexhand_env.config.physics import Physics, load_physics
+from dexhand_env.config.ppo import PPOParams, fit_minibatch, load_ppo, train_file
+from dexhand_env.config.registry import TASK_CONFIGS, load_task
+from dexhand_env.config.schema import choices
+from dexhand_env.config.seeds import check_name
+from dexhand_env.config.task import TaskConfig
+from dexhand_env.config.yaml_files import parse_overrides
+from dexhand_env.errors import UserError
+
+RUNS = Path("runs")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainOptions:
+    """What the user typed; see ``train.py --help``. None means that an option was left out."""
+
+    task: str = "BaseTask"
+    num_envs: int = 1024
+    sim_device: str = "auto"
+    rl_device: str = "auto"
+    graphics_device_id: int = 0
+    headless: bool = False
+    train_config: str | None = None
+    seed: int = 42
+    torch_deterministic: bool = False
+    checkpoint: str | None = None
+    test: bool = False
+    episodes: int = 100
+    max_iterations: int | None = None
+    experiment_name: str | None = None
+    log_interval: int = 10
+    threads: int = 0
+    overrides: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class ResolvedRun:
+    """Everything that the options decide, checked.
+
+    Attributes:
+        task: the task's whole configuration.
+        physics: its physics.
+        params: PPO's whole configuration; ``max_epochs`` is the total number of iterations.
+        seed: drawn where the user gave -1.
+        checkpoint: the file to go on from or to test, None for neither.
+        folder: the run folder; not made yet.
+        sim_device, rl_device: ``cpu`` or ``cuda:<index>``.
+        notices: lines for the user.
+    """
+
+    options: TrainOptions
+    task: TaskConfig
+    physics: Physics
+    params: PPOParams
+    seed: int
+    checkpoint: Path | None
+    folder: Path
+    sim_device: str
+    rl_device: str
+    notices: tuple[str, ...]
+
+
+def resolve(options: TrainOptions) -> ResolvedRun:
+    """Check the options together with the files they name.
+
+    Raises:
+        UserError: the first mistake.
+    """
+    if options.test and options.checkpoint is None:
+        raise UserError("--test", "given without --checkpoint", "--test --checkpoint PATH")
+    if options.task not in TASK_CONFIGS:
+        raise UserError("--task", f"found {options.task!r}", choices(TASK_CONFIGS, options.task))
+    task_values, ppo_values = _split_overrides(options.overrides)
+    task = load_task(options.task, task_values, "command line")
+    params = load_ppo(options.train_config or train_file(options.task), ppo_values, "command line")
+    if options.max_iterations is not None:
+        params = _with_config(params, max_epochs=options.max_iterations)
+    params, notice = fit_minibatch(params, options.num_envs, "--num-envs and params.config.minibatch_size")
+    notices = [notice] if notice else []
+    if not options.headless:
+        notices.append(
+            "the viewer is not part of this version: going on headless (--headless says so without this line)"
+        )
+    checkpoint = None if options.checkpoint is None else Path(options.checkpoint)
+    if checkpoint is not None and not checkpoint.is_file():
+        raise UserError("--checkpoint", f"{checkpoint} is not a file", "runs/<name>/nn/checkpoint_<iteration>.pth")
+    sim_device, rl_device = _devices(options, notices)
+    folder = _run_folder(options, checkpoint)
+    _check_writable(folder)
+    return ResolvedRun(
+        options=options,
+        task=task,
+        physics=load_physics(task.sim.physics),
+        params=params,
+        seed=secrets.randbelow(2**31) if options.seed == -1 else options.seed,
+        checkpoint=checkpoint,
+        folder=folder,
+        sim_device=sim_device,
+        rl_device=rl_device,
+        notices=tuple(notices),
+    )
+
+
+def _split_overrides(items: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """``params.*`` belongs to PPO's file, everything else to the task's."""
+    values = parse_overrides(items)
+    params = values.pop("params", None)
+    return values, {} if params is None else {"params": params}
+
+
+def _with_config(params: PPOParams, **changes: Any) -> PPOParams:
+    return params.model_copy(update={"config": params.config.model_copy(update=changes)})
+
+
+def _devices(options: TrainOptions, notices: list[str]) -> tuple[str, str]:
+    """What ``auto`` means here, and a refusal of what is not here."""
+    for option, device in (("--sim-device", options.sim_device), ("--rl-device", options.rl_device)):
+        kind, _, index = device.partition(":")
+        if device not in ("auto", "cpu") and not (kind == "cuda" and (index.isdigit() or device == "cuda")):
+            raise UserError(option, f"found {device!r}", "auto, cpu, cuda, cuda:0, cuda:1, ...")
+    if options.sim_device.startswith("cuda"):
+        raise UserError("--sim-device", f"{options.sim_device}: this version steps physics on the CPU", "auto, cpu")
+    rl_device = options.rl_device
+    if rl_device.startswith("cuda"):
+        import torch
+
+        found = torch.cuda.device_count()
+        if int(rl_device.partition(":")[2] or 0) >= found:
+            allowed = "cpu, " + ", ".join(f"cuda:{i}" for i in range(found)) if found else "auto, cpu"
+            raise UserError("--rl-device", f"{rl_device}: {found} CUDA devices here", allowed)
+    elif rl_device == "auto":
+        rl_device = "cpu"  # physics is on the CPU, and copying every step to a GPU costs more than it saves
+    notices.append(f"devices: physics on cpu, learning on {rl_device}")
+    return "cpu", rl_device
+
+
+def _run_folder(options: TrainOptions, checkpoint: Path | None) -> Path:
+    """The run's folder: a resumed run goes on in its own, a new one must not exist."""
+    if options.experiment_name is None and checkpoint is not None and checkpoint.parent.name == "nn":
+        return checkpoint.parent.parent
+    if options.experiment_name is None:
+        return RUNS / f"{options.task}_{datetime.now():%Y%m%d_%H%M%S}"
+    folder = RUNS / check_name(options.experiment_name, "--experiment-name")
+    if folder.exists() and not options.test:
+        latest = folder / "nn" / "checkpoint_<iteration>.pth"
+        raise UserError("--experiment-name", f"{folder} exists", f"another name, or --checkpoint {latest} to go on")
+    return folder
+
+
+def _check_writable(folder: Path) -> None:
+    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise UserError(str(existing), "cannot be written to", "a folder that you may write to")

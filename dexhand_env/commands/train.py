@@ -1,0 +1,105 @@
+"""Trains or tests as the resolved options say; what ``train.py`` does once they are checked."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import yaml
+from loguru import logger
+
+from dexhand_env.commands.options import ResolvedRun, TrainOptions, resolve
+from dexhand_env.files import write_text
+from dexhand_env.stages.record import given_threads
+
+INTERRUPTED = 130
+# Far from the seeds of training, selection and evaluation.
+TEST_FIRST_SEED = 3_000_000
+
+
+def train_or_test(options: TrainOptions) -> int:
+    """Run the program; returns the exit code: 0, or 130 after Ctrl-C.
+
+    Raises:
+        UserError: a mistake in options or files; nothing has been written then.
+    """
+    run = resolve(options)
+    for notice in run.notices:
+        print(notice, flush=True)
+    return _test(run) if options.test else _train(run)
+
+
+def _threads(run: ResolvedRun) -> int:
+    return run.options.threads or given_threads()
+
+
+def write_run_files(run: ResolvedRun) -> None:
+    """args.yaml (options, seed, the task's whole configuration) and train_config.yaml (usable as --train-config)."""
+    args: dict[str, Any] = {
+        **dataclasses.asdict(run.options),
+        "seed": run.seed,
+        "sim_device": run.sim_device,
+        "rl_device": run.rl_device,
+        "overrides": list(run.options.overrides),
+        "task_config": run.task.dump(),
+    }
+    write_text(run.folder / "args.yaml", yaml.safe_dump(args, sort_keys=False))
+    write_text(run.folder / "train_config.yaml", yaml.safe_dump({"params": run.params.dump()}, sort_keys=False))
+
+
+def _train(run: ResolvedRun) -> int:
+    from dexhand_env.rl.agent import TrainingDiverged
+    from dexhand_env.rl.checkpoint import TRAINING_KEYS, latest_checkpoint, load_checkpoint
+    from dexhand_env.rl.console import ConsoleLog
+    from dexhand_env.rl.training import TrainingSpec, run_training
+
+    if run.checkpoint is not None:
+        load_checkpoint(run.checkpoint, TRAINING_KEYS)  # refused before the run folder is touched
+    spec = TrainingSpec(
+        task=run.task,
+        physics=run.physics,
+        params=run.params.dump(),
+        num_envs=run.options.num_envs,
+        seed=run.seed,
+        sim_device=run.sim_device,
+        rl_device=run.rl_device,
+        threads=_threads(run),
+        deterministic=run.options.torch_deterministic,
+    )
+    write_run_files(run)
+    with ConsoleLog(run.folder / "train.log", run.params.config.max_epochs, run.options.log_interval) as console:
+        logger.info(f"training {run.options.task} in {run.folder}, seed {run.seed}")
+        try:
+            result = run_training(spec, run.folder, run.checkpoint, console.after_iteration)
+        except TrainingDiverged as error:
+            logger.error(f"training diverged: {error}; last good checkpoint: {latest_checkpoint(run.folder / 'nn')}")
+            return 1
+        logger.info(f"{result.iterations} iterations, {result.frames} frames, {result.seconds:.1f} s")
+    return INTERRUPTED if result.interrupted else 0
+
+
+def _test(run: ResolvedRun) -> int:
+    import torch
+
+    from dexhand_env.intervals import wilson_interval
+    from dexhand_env.rl.checkpoint import load_checkpoint
+    from dexhand_env.rl.play import play_episodes
+    from dexhand_env.rl.policy import Policy
+
+    threads = _threads(run)
+    torch.set_num_threads(threads)
+    assert isinstance(run.checkpoint, Path)
+    policy = Policy(load_checkpoint(run.checkpoint), torch.device("cpu"))
+    table, _ = play_episodes(run.task, run.physics, policy, TEST_FIRST_SEED, run.options.episodes, threads)
+    for index in range(len(table.success)):
+        metrics = "".join(f", {name} {values[index]:.4f}" for name, values in table.metrics.items())
+        reward, length = table.returns[index], table.lengths[index]
+        print(f"episode {index}: {table.outcomes[index]}, reward {reward:.3f}, length {length}{metrics}")
+    successes, episodes = int(table.success.sum()), len(table.success)
+    low, high = wilson_interval(successes, episodes)
+    print(
+        f"success {successes} of {episodes} = {successes / episodes:.4f}, 95 % interval [{low:.4f}, {high:.4f}]; "
+        f"average reward {table.returns.mean():.3f}, episode length {table.lengths.mean():.1f}"
+    )
+    return 0
