@@ -7,10 +7,15 @@ from typing import Any, Callable, Dict, Optional, Sequence
 
 import pytest
 import yaml
+from hypothesis import settings
 
 from dexhand_env.config.layers import merge
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+# No test depends on how fast the machine is.
+settings.register_profile("config", deadline=None)
+settings.load_profile("config")
+
 Write = Callable[..., Path]
 
 
