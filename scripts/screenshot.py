@@ -2,7 +2,8 @@
 
     python scripts/screenshot.py results/BaseTask/report.html docs/images/report.png --width 1400 --height 1800
 
-Without --height the picture holds the whole page, up to the 8,000 pixels that Chromium can draw at once. --seconds is how long the replay plays before the picture.
+Without --height the picture holds the whole page, up to the 8,000 pixels that Chromium can draw at once. --seconds is
+how long the replay plays before the picture.
 """
 
 from __future__ import annotations

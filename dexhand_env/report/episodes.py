@@ -92,7 +92,7 @@ def read_replays(path: Path) -> Replays:
         UserError: the file is missing, is not an npz archive, or an array is missing or of the wrong shape.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         raise UserError(str(path), "file is missing", allowed_files_hint(path)) from None

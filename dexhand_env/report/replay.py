@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 FRAME_S = 1.0 / 30.0
 HOLD_S = 0.8  # the last pose stays this long before the replay starts again
 GOAL_COLOUR = (46, 134, 222)
-GOAL_OPACITY = 0.28
+GOAL_OPACITY = 0.35
+GRID_COLOUR = (128, 134, 140)
 POSITION_DECIMALS = 4  # 0.1 mm, and 1e-3 of a quaternion: invisible, and the recording compresses far better
 QUATERNION_DECIMALS = 3
 
@@ -96,7 +97,16 @@ def _record(
     scene = server.scene
     scene.reset()
     _aim_camera(server, replay)
-    scene.add_grid("/ground", width=2.0, height=2.0, cell_size=0.1, section_size=0.5)
+    # One grey that is quiet on the player's white and on its black.
+    scene.add_grid(
+        "/ground",
+        width=2.0,
+        height=2.0,
+        cell_size=0.1,
+        cell_thickness=0.6,
+        cell_color=GRID_COLOUR,
+        section_color=GRID_COLOUR,
+    )
     handles: dict[int, viser.SceneNodeHandle] = {}
     for index, body in enumerate(replays.body_names):
         if body in meshes:

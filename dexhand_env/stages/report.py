@@ -13,8 +13,8 @@ from pathlib import Path
 
 from dexhand_env.errors import UserError
 from dexhand_env.files import write_json, write_text
-
-RESULTS = Path("results")
+from dexhand_env.stages.inputs import RESULTS
+from dexhand_env.stages.record import record_stage
 
 
 def write_report(folder: Path) -> Path:
@@ -48,7 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         folder = experiment_folder(options.experiment)
-        print(write_report(folder))
+        with record_stage("report", folder / "stages" / "report.json"):
+            page = write_report(folder)
+        print(page)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2

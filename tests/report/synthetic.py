@@ -31,7 +31,7 @@ DIFFERENCES = [
     {"key": "env.sim.physics", "default": "default", "value": "fast"},
     {"key": "train.params.config.gamma", "default": 0.99, "value": 0.9},
 ]
-PHYSICS = {
+PHYSICS: dict[str, dict[str, Any]] = {
     "training": {"name": "fast", "timestep_s": 0.01, "substeps": 2},
     "reference": {"name": "reference", "timestep_s": 0.001, "substeps": 20},
 }
@@ -159,7 +159,7 @@ def _condition(table: dict[str, Any], name: str, note: str) -> dict[str, Any]:
     successes, episodes = int(table["success"].sum()), len(table["success"])
     outcomes, counts = np.unique(table["outcome"], return_counts=True)
     return {
-        "physics": {**PHYSICS[name], "name": PHYSICS[name]["name"] + note},
+        "physics": {**PHYSICS[name], "name": f"{PHYSICS[name]['name']}{note}"},
         "success_rate": successes / episodes,
         "interval": list(wilson_interval(successes, episodes)),
         "episodes": episodes,
