@@ -18,6 +18,8 @@ from dexhand_env.files import write_bytes
 from dexhand_env.report.browser import Page, browser_page
 
 MAX_HEIGHT = 8000
+SETTLE_S = 2.0
+SPACE = "new KeyboardEvent('keydown', {code: 'Space'})"
 
 
 def take(page_path: Path, output: Path, width: int, height: int | None, dark: bool, seconds: float) -> None:
@@ -27,12 +29,13 @@ def take(page_path: Path, output: Path, width: int, height: int | None, dark: bo
     with browser_page() as page:
         page.look(width, 900, dark=dark)
         page.open(page_path.resolve().as_uri())
-        full = page_height(page)
-        # A window as high as the picture shows every part at once, so that the replay starts and charts get drawn.
-        page.look(width, height or full, dark=dark)
+        page.evaluate("document.querySelector('#stage')?.scrollIntoView({block: 'center', behavior: 'instant'})")
         time.sleep(seconds)
-        if height is None:
-            page.look(width, page_height(page), dark=dark)  # charts have their heights by now
+        # Paused, as a picture of a moving scene takes minutes where the graphics card is emulated.
+        page.evaluate(f"document.querySelector('#stage iframe')?.contentWindow.dispatchEvent({SPACE})")
+        page.evaluate("scrollTo(0, 0)")
+        page.look(width, height or page_height(page), dark=dark)
+        time.sleep(SETTLE_S)
         write_bytes(output, page.png())
 
 

@@ -28,6 +28,10 @@ class JoinedCondition:
         """Whether the lower bound of EVERY seed reaches ``goal``; a good mean does not hide a bad seed."""
         return all(seed["interval"][0] >= goal for seed in self.per_seed.values())
 
+    def mean(self, key: str) -> float:
+        """The mean over the seeds of one figure, e.g. ``mean_return``."""
+        return sum(seed[key] for seed in self.per_seed.values()) / len(self.per_seed)
+
     @property
     def lowest(self) -> float:
         """The lowest of the seeds' lower bounds."""

@@ -19,7 +19,7 @@
     const slider = () => document.querySelector("[role=slider]");
     addEventListener("keydown", (event) => {
       if ((event.key !== "," && event.key !== ".") || !slider()) return;
-      const input = document.querySelector("input[inputmode=decimal], input[inputmode=numeric]");
+      const input = document.querySelector("input[inputmode]");
       const now = Number(slider().getAttribute("aria-valuenow"));
       const then = Math.max(0, now + (event.key === "." ? STEP_S : -STEP_S));
       Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set.call(input, then.toFixed(3));
@@ -29,10 +29,13 @@
     const watch = new MutationObserver(() => {
       if (!slider()) return;
       watch.disconnect();
-      const names = [["button:not([aria-label])", "Play or pause"], ["[role=slider]", "Time in seconds"]];
+      const names = [
+        ["button:not([aria-label])", "Play or pause"],
+        ["[role=slider]", "Time in seconds"],
+        ["input[inputmode]", "Time in seconds"],
+        [".mantine-Select-input", "Playback speed"],
+      ];
       for (const [selector, name] of names) document.querySelector(selector)?.setAttribute("aria-label", name);
-      const inputs = document.querySelectorAll("input");
-      ["Time in seconds", "Playback speed"].forEach((name, index) => inputs[index]?.setAttribute("aria-label", name));
     });
     watch.observe(document, { childList: true, subtree: true });
   }

@@ -1,0 +1,164 @@
+"""What stands in the page and in evaluation.json, read without a browser."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dexhand_env.intervals import wilson_interval
+from dexhand_env.report import formats
+from dexhand_env.report.page import json_for_script
+from dexhand_env.stages.report import write_report
+
+from .synthetic import write_results
+
+HOSTILE = '</script><script>alert(1)</script><img src=x onerror="alert(2)">\'"&<!--'
+MIB = 2**20
+
+
+class _Outline(HTMLParser):
+    """Collects the tags, the attributes' names, and the text outside scripts and styles."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[str] = []
+        self.texts: list[str] = []
+        self._code = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [name for name, _ in attrs]
+        self._code = tag in ("script", "style")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._code = False
+
+    def handle_data(self, data: str) -> None:
+        if not self._code:
+            self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.texts).replace("\u00a0", " ").split())
+
+
+def _page(folder: Path) -> str:
+    return (folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_verdict_comes_first_with_its_interval(reported: Path) -> None:
+    text = _Outline(_page(reported)).text
+    evaluation = json.loads((reported / "evaluation.json").read_text(encoding="utf-8"))["conditions"]["training"]
+    assert "BaseTask meets its goal" in text[:300]
+    assert formats.percent(evaluation["success_rate"]).replace("\u00a0", " ") in text[:400]
+    assert formats.percent_interval(evaluation["interval"]).replace("\u00a0", " ") in text[:400]
+    assert "1,024 fresh episodes" in text[:400]
+
+
+def test_the_page_says_what_was_run_and_how_to_run_it_again(reported: Path) -> None:
+    text = _Outline(_page(reported)).text
+    for expected in (
+        "train.params.config.gamma",
+        "5e05671b7c1d22a9f31b0a4c8d3e9f60712ab345",
+        "torch",
+        "448 MiB",
+        "checkpoint_120.pth chosen",
+        "snakemake --cores 1 results/BaseTask/report.html",
+        "dvc repro",
+        "python train.py --task BaseTask --seed 42",
+        "0.001",  # the reference physics' time step
+    ):
+        assert expected in text
+
+
+def test_the_page_names_no_address_to_fetch(reported: Path) -> None:
+    outline = _Outline(_page(reported))
+    assert "src" not in outline.attributes
+    assert not re.search(r"<link[^>]+href=\"(?!data:)", _page(reported))
+    assert "default-src &#39;none&#39;" in _page(reported)
+
+
+def test_joined_evaluation(reported: Path) -> None:
+    evaluation = json.loads((reported / "evaluation.json").read_text(encoding="utf-8"))
+    assert (evaluation["experiment"], evaluation["task"], evaluation["seeds"]) == ("BaseTask", "BaseTask", [42])
+    assert list(evaluation["conditions"]) == ["training", "reference"]
+    for condition in evaluation["conditions"].values():
+        seed = condition["per_seed"]["42"]
+        assert condition["episodes"] == 1024
+        assert condition["success_rate"] == seed["successes"] / 1024
+        assert tuple(condition["interval"]) == wilson_interval(seed["successes"], 1024)
+
+
+def test_several_seeds_are_joined_and_told_apart(tmp_path: Path) -> None:
+    folder = write_results(tmp_path, seeds=(1, 2, 3), episodes=128, success_rate=0.95)
+    write_report(folder)
+    evaluation = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+    training = evaluation["conditions"]["training"]
+    assert training["episodes"] == 3 * 128
+    assert sorted(training["per_seed"]) == ["1", "2", "3"]
+    text = _Outline(_page(folder)).text
+    assert "misses its goal" in text
+    assert all(f"seed {seed}:" in text for seed in (1, 2, 3))
+
+
+def test_hostile_text_stays_text(tmp_path: Path) -> None:
+    folder = write_results(tmp_path, episodes=64, note=HOSTILE)
+    write_report(folder)
+    plain = write_results(tmp_path / "plain", episodes=64, note="harmless")
+    write_report(plain)
+    hostile_outline, outline = _Outline(_page(folder)), _Outline(_page(plain))
+    assert hostile_outline.tags == outline.tags
+    assert "onerror" not in hostile_outline.attributes
+    assert "<img src=x" in hostile_outline.text  # shown as the text it is
+
+
+@given(
+    st.recursive(
+        st.text() | st.integers() | st.none(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    )
+)
+def test_json_in_a_script_is_the_same_value_and_cannot_end_the_script(value: object) -> None:
+    text = str(json_for_script([value, HOSTILE]))
+    assert json.loads(text) == [value, HOSTILE]
+    assert not set("<>&") & set(text)
+
+
+def test_the_page_is_small_even_with_many_episodes(reported: Path, tmp_path: Path) -> None:
+    assert (reported / "report.html").stat().st_size < 4 * MIB
+    folder = write_results(tmp_path, episodes=10_000)
+    page = write_report(folder)
+    assert page.stat().st_size < 5 * MIB
+    assert (
+        json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))["conditions"]["training"]["episodes"]
+        == 10_000
+    )
+
+
+def test_one_content_for_one_folder(recorded: Path) -> None:
+    first = write_report(recorded).read_bytes()
+    evaluation = (recorded / "evaluation.json").read_bytes()
+    assert write_report(recorded).read_bytes() == first
+    assert (recorded / "evaluation.json").read_bytes() == evaluation
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [(0.9496, 0.98, "94.9–98 %"), (0.95, 1.0, "95–100 %"), (0.96005, 0.98999, "96–99 %"), (0.0, 0.0001, "0–0.1 %")],
+)
+def test_bounds_are_rounded_outward(low: float, high: float, text: str) -> None:
+    assert formats.percent_interval((low, high)).replace("\u00a0", " ") == text
+
+
+@given(st.integers(1, 100_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_only_a_perfect_rate_reads_as_perfect(count: tuple[int, int]) -> None:
+    rate = count[0] / count[1]
+    assert (formats.percent(rate) == "100\u00a0%") == (rate == 1.0)
+    assert (formats.percent(rate) == "0\u00a0%") == (rate == 0.0)
