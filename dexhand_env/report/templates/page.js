@@ -24,6 +24,7 @@
       const then = Math.max(0, now + (event.key === "." ? STEP_S : -STEP_S));
       Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set.call(input, then.toFixed(3));
       input.dispatchEvent(new Event("input", { bubbles: true }));
+      input.blur(); // the field takes the focus when it is set, and the player ignores the space bar in a field
       event.preventDefault();
     });
     const watch = new MutationObserver(() => {
