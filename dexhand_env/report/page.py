@@ -155,7 +155,7 @@ def _provenance(results: Results) -> dict[str, str]:
         "python": run.python,
         **run.versions,
         "processor": machine.processor,
-        "cores": machine.cores and f"{machine.cores}, {run.threads} threads used" if run.threads else machine.cores,
+        "cores": f"{machine.cores} ({run.threads} used)" if machine.cores and run.threads else machine.cores,
         "memory": formats.size(machine.memory_bytes) if machine.memory_bytes else None,
         "GPU": machine.gpu or "none",
         "system": machine.system,
