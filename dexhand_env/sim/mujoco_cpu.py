@@ -16,8 +16,16 @@ from dexhand_env.sim.scene import Scene, scene_mjcf
 HAND_JOINTS = 26
 # Fields of a world that decide its future, contact warm start included: equal bits in, equal bits out.
 STATE_FIELDS = ("time", "qpos", "qvel", "ctrl", "qacc_warmstart")
-NAN_WARNINGS = (mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQVEL, mujoco.mjtWarning.mjWARN_BADQACC)
-OVERFLOW_WARNINGS = (mujoco.mjtWarning.mjWARN_CONTACTFULL, mujoco.mjtWarning.mjWARN_CNSTRFULL)
+# Rows of ``Batch.warning``; numpy does not take MuJoCo's enumerations as indices.
+NAN_WARNINGS = [
+    int(warning)
+    for warning in (
+        mujoco.mjtWarning.mjWARN_BADQPOS,
+        mujoco.mjtWarning.mjWARN_BADQVEL,
+        mujoco.mjtWarning.mjWARN_BADQACC,
+    )
+]
+OVERFLOW_WARNINGS = [int(mujoco.mjtWarning.mjWARN_CONTACTFULL), int(mujoco.mjtWarning.mjWARN_CNSTRFULL)]
 
 
 def compile_scene(scene: Scene, physics: Physics) -> mujoco.MjModel:
@@ -31,6 +39,11 @@ def _ignore_warning(message: str) -> None:
 
 def _float32(array: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(array.astype(np.float32))
+
+
+def _sorted_ids(world_ids: torch.Tensor) -> np.ndarray:
+    """As ``Batch`` wants them; callers may give worlds in any order."""
+    return np.sort(world_ids.numpy()).astype(np.int32)
 
 
 class MujocoCpuSimulation(Simulation):
@@ -58,7 +71,6 @@ class MujocoCpuSimulation(Simulation):
         self._ctrl = torch.from_numpy(self._state["ctrl"])
         # Poses and sensors cost a tenth of a step to keep current, so that starts when somebody first asks for them.
         self._derived: Dict[str, np.ndarray] = {}
-        self._warnings_seen = self._batch.warning.copy()
         self._nan_resets = 0
         self._contact_overflows = 0
         self._nan_worlds = torch.zeros(num_envs, dtype=torch.bool)
@@ -138,7 +150,7 @@ class MujocoCpuSimulation(Simulation):
         self._fresh.pop("joint_targets", None)
 
     def step(self, world_ids: Optional[torch.Tensor] = None) -> None:
-        ids = None if world_ids is None else world_ids.numpy().astype(np.int32)
+        ids = None if world_ids is None else _sorted_ids(world_ids)
         # Contact sensors belong to the acceleration stage; poses alone need only positions and velocities.
         if "sensordata" in self._derived:
             stage = mujoco.mjtStage.mjSTAGE_ACC
@@ -151,15 +163,16 @@ class MujocoCpuSimulation(Simulation):
         self._note_warnings()
 
     def _note_warnings(self) -> None:
-        new = self._batch.warning - self._warnings_seen
-        if not new.any():
+        counts = self._batch.warning[:, :, 1]
+        if not counts.any():
             self._nan_worlds = torch.zeros(self.num_envs, dtype=torch.bool)
             return
-        broken = new[:, list(NAN_WARNINGS)].any(axis=1)
+        broken = counts[:, NAN_WARNINGS].any(axis=1)
         self._nan_worlds = torch.from_numpy(broken)
         self._nan_resets += int(broken.sum())
-        self._contact_overflows += int(new[:, list(OVERFLOW_WARNINGS)].any(axis=1).sum())
-        self._warnings_seen = self._batch.warning.copy()
+        self._contact_overflows += int(counts[:, OVERFLOW_WARNINGS].any(axis=1).sum())
+        # Counted from zero again: MuJoCo clears the counts of a world that it puts back, so differences would mislead.
+        counts[...] = 0
 
     def reset(
         self,
@@ -167,7 +180,7 @@ class MujocoCpuSimulation(Simulation):
         joint_positions: torch.Tensor,
         object_poses: Optional[torch.Tensor] = None,
     ) -> None:
-        ids = world_ids.numpy().astype(np.int32)
+        ids = _sorted_ids(world_ids)
         self._batch.reset(ids, stage=mujoco.mjtStage.mjSTAGE_NONE)
         self._qpos[world_ids, :HAND_JOINTS] = joint_positions.to(self._qpos.dtype)
         if self._object_count:
@@ -177,7 +190,6 @@ class MujocoCpuSimulation(Simulation):
         self._ctrl[world_ids, :HAND_JOINTS] = joint_positions.to(self._ctrl.dtype)
         if self._derived:
             self._batch.forward(ids, stage=mujoco.mjtStage.mjSTAGE_ACC)
-        self._warnings_seen = self._batch.warning.copy()
         self._fresh.clear()
 
     def get_state(self) -> Dict[str, torch.Tensor]:
