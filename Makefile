@@ -1,0 +1,82 @@
+# `make help` lists the targets. Nothing but Python 3.11+, make and git is needed; all else goes into .venv.
+PYTHON ?= python3
+EXPERIMENT ?= BaseTask
+CORES ?= 1
+WORKERS ?= 2
+
+VENV := .venv
+REPORT := results/$(EXPERIMENT)/report.html
+PINS := --constraint requirements/compute.txt --constraint requirements/tools.txt
+SOURCES := dexhand_env workflow tests $(wildcard scripts benchmarks requirements/lock.py train.py)
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help run install install-dev browser test test-slow check format bench plan lock clean distclean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-12s %s\n", $$1, $$2}'
+
+run: install ## train, select, test and report BaseTask (EXPERIMENT=..., CORES=...)
+	snakemake --cores $(CORES) $(REPORT)
+	@echo "The report: $(CURDIR)/$(REPORT)"
+
+install: $(VENV)/.installed ## create .venv with the pinned dependencies
+install-dev: $(VENV)/.installed-dev ## the same, with what tests and checks need
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: $(PYTHON) is too old; allowed: Python 3.11 or newer, e.g. make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml requirements/compute.txt requirements/tools.txt | $(VENV)/bin/python
+	python -m pip install --disable-pip-version-check --quiet $(PINS) --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml requirements/compute.txt requirements/tools.txt | $(VENV)/bin/python
+	python -m pip install --disable-pip-version-check --quiet $(PINS) --editable '.[dev]'
+	@touch $@ $(VENV)/.installed
+
+# Browser tests skip themselves where there is none; on CI there has to be one.
+browser:
+	@if [ "$$CI" = true ] && ! command -v chromium >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	fi
+
+test: install-dev browser ## the tests, but for the slow ones (ARGS="-k name" for some)
+	python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow" $(ARGS)
+
+test-slow: install-dev browser ## the slow tests
+	python -m pytest -m slow $(ARGS)
+
+check: install-dev ## format, lint, types, workflow
+	ruff format --check $(SOURCES)
+	ruff check $(SOURCES)
+	mypy
+	snakefmt --check Snakefile workflow
+	python -m workflow.plan check
+	snakemake --lint
+
+format: install-dev ## put the sources into their format
+	ruff check --fix $(SOURCES)
+	ruff format $(SOURCES)
+	snakefmt Snakefile workflow
+
+bench: install-dev ## measure the speeds of docs/benchmarks.md
+	python -m benchmarks $(ARGS)
+
+plan: install ## rewrite dvc.yaml from workflow/stages.yaml and configs/experiments.yaml
+	python -m workflow.plan
+
+lock: ## pin what a clean install of pyproject.toml gives into requirements/
+	rm -rf $(VENV)-lock
+	$(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/python -m pip install --disable-pip-version-check --quiet '.[dev]'
+	$(VENV)-lock/bin/python requirements/lock.py
+	rm -rf $(VENV)-lock
+
+clean: ## remove results, runs and what the tools left; DVC's cache and .venv stay
+	find results -mindepth 1 ! -name README.md -delete
+	rm -rf runs logs .stage .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis build
+
+distclean: clean ## remove DVC's cache and .venv too
+	rm -rf .dvc/cache .dvc/tmp $(VENV) $(VENV)-lock *.egg-info

@@ -1,0 +1,110 @@
+"""dvc.yaml as workflow/plan.py writes it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dexhand_env.errors import UserError
+from workflow.plan import expand, render, update
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = (ROOT / "tests/pipeline/tiny.yaml").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A folder with the table of stages and one experiment with two seeds."""
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "workflow").mkdir()
+    shutil.copy(ROOT / "workflow/stages.yaml", tmp_path / "workflow/stages.yaml")
+    (tmp_path / "configs/experiments.yaml").write_text("Tiny: [1, 2]\n")
+    (tmp_path / "configs/Tiny.yaml").write_text(TINY)
+    return tmp_path
+
+
+def test_the_committed_file_is_up_to_date() -> None:
+    assert (ROOT / "dvc.yaml").read_text(encoding="utf-8") == render(expand(ROOT)), "run: python -m workflow.plan"
+
+
+def test_a_seed_is_a_training_a_selection_and_a_test_and_the_report_reads_them_all(root: Path) -> None:
+    stages = expand(root)["stages"]
+    assert {name for name in stages if name[-1].isdigit()} == {
+        f"{stage}-Tiny-{seed}" for stage in ("train", "select", "evaluate") for seed in (1, 2)
+    }
+    results = {f"results/Tiny/seed{seed}/evaluation.json" for seed in (1, 2)}
+    assert results <= set(stages["report-Tiny"]["deps"])
+    assert results.isdisjoint(stages["evaluate-Tiny-1"]["deps"])
+
+
+def test_what_a_stage_reads_is_written_by_an_earlier_one(root: Path) -> None:
+    written: set[str] = set()
+    for name, stage in expand(root)["stages"].items():
+        assert {dep for dep in stage["deps"] if dep.startswith("results/")} <= written, name
+        outs = [*stage.get("outs", []), *stage.get("metrics", [])]
+        assert written.isdisjoint(outs), name
+        written.update(outs)
+
+
+def test_a_section_is_checked_with_its_own_keys_only(root: Path) -> None:
+    stages = expand(root)["stages"]
+    assert {"configs/Tiny.yaml": ["task", "env", "evaluation"]} in stages["validate-Tiny-evaluation"]["params"]
+    assert {"configs/Tiny.yaml": None} in stages["validate-Tiny-report"]["params"]
+
+
+def test_a_config_without_a_key_is_tracked_as_a_whole(root: Path) -> None:
+    (root / "configs/Tiny.yaml").write_text(TINY.replace("env: {", "environment: {"))
+    assert {"configs/Tiny.yaml": None} in expand(root)["stages"]["validate-Tiny-train"]["params"]
+
+
+def test_files_of_another_task_are_no_dependency(root: Path) -> None:
+    (root / "configs/experiments.yaml").write_text("Tiny: [1]\nGrasp: [1]\n")
+    (root / "configs/Grasp.yaml").write_text(TINY.replace("BaseTask", "DexGraspTask"))
+    stages = expand(root)["stages"]
+    assert "dexhand_env/tasks/base_task.py" in stages["train-Tiny-1"]["deps"]
+    assert "dexhand_env/tasks/dex_grasp_task.py" in stages["train-Grasp-1"]["deps"]
+    assert "dexhand_env/tasks/base_task.py" not in stages["train-Grasp-1"]["deps"]
+    assert {"dexhand_env/cfg/task/DexGraspTask.yaml": None} in stages["validate-Grasp-train"]["params"]
+
+
+def test_update_says_what_was_new_changed_and_removed(root: Path) -> None:
+    _, first = update(root)
+    assert "train-Tiny-1" in first.new
+    assert update(root)[1] == type(first)((), (), ())
+    (root / "configs/experiments.yaml").write_text("Tiny: [2, 3]\n")
+    _, second = update(root)
+    assert second.new == ("train-Tiny-3", "select-Tiny-3", "evaluate-Tiny-3")
+    assert second.changed == ("report-Tiny",)
+    assert second.removed == ("train-Tiny-1", "select-Tiny-1", "evaluate-Tiny-1")
+    assert list(yaml.safe_load((root / "dvc.yaml").read_text())["stages"]) == list(expand(root)["stages"])
+
+
+@pytest.mark.parametrize("damaged", ["", "stages: [", "stages: 3\n"])
+def test_a_damaged_file_is_written_anew(root: Path, damaged: str) -> None:
+    (root / "dvc.yaml").write_text(damaged)
+    _, difference = update(root)
+    assert "train-Tiny-1" in difference.new
+    assert (root / "dvc.yaml").read_text() == render(expand(root))
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("experiments.yaml", "Tiny: 42\n", "configs/experiments.yaml"),
+        ("experiments.yaml", "Missing: [1]\n", "configs/Missing.yaml"),
+        ("Tiny.yaml", "train: {}\n", "configs/Tiny.yaml"),
+        ("Tiny.yaml", "task: ../BaseTask\n", "configs/Tiny.yaml"),
+    ],
+)
+def test_a_mistake_is_one_line_and_nothing_is_written(
+    root: Path, monkeypatch: pytest.MonkeyPatch, file: str, text: str, message: str
+) -> None:
+    monkeypatch.chdir(root)
+    (root / "configs" / file).write_text(text)
+    with pytest.raises(UserError, match=message) as raised:
+        update(root)
+    assert "\n" not in str(raised.value)
+    assert not (root / "dvc.yaml").exists()

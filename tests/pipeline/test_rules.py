@@ -1,0 +1,39 @@
+"""Snakemake's rules say the same as dvc.yaml."""
+
+from __future__ import annotations
+
+import csv
+from typing import Any
+
+import yaml
+
+from .clone import ROOT, Clone, Run
+
+
+def summary(clone: Clone) -> dict[str, set[str]]:
+    """The inputs of each output, as Snakemake sees them."""
+    text = clone.run("snakemake", "--detailed-summary", "results/Tiny/report.html").output
+    lines = text[text.index("output_file\t") :].splitlines()
+    rows = csv.DictReader(lines, delimiter="\t")
+    return {row["output_file"]: set(row["input-file(s)"].split(",")) for row in rows}
+
+
+def test_rules_read_and_write_what_stages_do(first_run: tuple[Clone, Run, dict[str, set[str]]]) -> None:
+    clone = first_run[0]
+    stages: dict[str, Any] = yaml.safe_load((clone.path / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    outs = {name: [*stage.get("outs", []), *stage.get("metrics", [])] for name, stage in stages.items()}
+    produced = {file for files in outs.values() for file in files}
+    expected = {
+        file: {f".stage/{name}.txt", *(dep for dep in stages[name]["deps"] if dep in produced)}
+        for name, files in outs.items()
+        for file in files
+    }
+    assert summary(clone) == expected
+
+
+def test_the_root_snakefile_is_short() -> None:
+    assert len((ROOT / "Snakefile").read_text(encoding="utf-8").splitlines()) <= 40
+
+
+def test_lint_finds_nothing(first_run: tuple[Clone, Run, dict[str, set[str]]]) -> None:
+    assert "in a good condition" in first_run[0].run("snakemake", "--lint").output

@@ -1,0 +1,57 @@
+"""What the Snakefile does before its rules: bring dvc.yaml and the stamps up to date, and build the rules' command."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import sys
+from pathlib import Path
+
+from dexhand_env.config.seeds import load_seeds
+from dexhand_env.errors import UserError
+from workflow.plan import update
+from workflow.stamps import refresh
+
+# Threads stay out of DVC's command, which is part of the cache's key: they change how fast a stage is, not what comes
+# out. hints.sed drops what DVC prints about git after every stage; the stage's lines reach the terminal and the log.
+REPRODUCE = (
+    "DEXHAND_THREADS={{threads}} dvc --wait-for-lock repro{pull} --single-item {{params.stages}} 2>&1"
+    " | sed -u -f workflow/hints.sed | tee {{log}}"
+)
+
+
+def prepare(root: Path) -> dict[str, tuple[int, ...]]:
+    """Rewrite dvc.yaml and the stamps where they are out of date; return each experiment's training seeds.
+
+    A user's mistake ends the process with one line and exit code 2.
+    """
+    try:
+        plan, _ = update(root)
+        refresh(root, plan)
+        return load_seeds(root / "configs")
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def prefer_own_environment() -> None:
+    """Put this Python's folder first on PATH: an unactivated virtual environment serves its own dvc and python."""
+    os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)])
+    os.environ["PYTHONUNBUFFERED"] = "1"
+
+
+def reproduce_command(root: Path) -> str:
+    """The command of every rule: DVC decides whether the stages run, come out of its cache or are up to date."""
+    # Without a remote DVC would warn at every stage that it has nothing to pull from.
+    return REPRODUCE.format(pull=" --pull" if has_remote(root) else "")
+
+
+def has_remote(root: Path) -> bool:
+    """Whether DVC has a default remote to pull from, in the repository's settings or the user's."""
+    user = os.environ.get("DVC_GLOBAL_CONFIG_DIR", os.path.expanduser("~/.config/dvc"))
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    try:
+        parser.read([root / ".dvc/config", root / ".dvc/config.local", os.path.join(user, "config")])
+    except configparser.Error:
+        return True  # DVC says what is wrong with the file
+    return parser.has_option("core", "remote")

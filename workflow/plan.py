@@ -1,0 +1,182 @@
+"""Expand workflow/stages.yaml for every experiment of configs/experiments.yaml into dvc.yaml.
+
+DVC's own templates can neither run down a list inside a list (``BaseTask: [42, 43]`` is one experiment with two
+trainings) nor put a list of files into ``deps``, so the expansion happens here and its result is committed.
+
+    python -m workflow.plan          rewrite dvc.yaml where it is out of date
+    python -m workflow.plan run-new  the same, then run the stages that are new (the pipeline's first stage)
+    python -m workflow.plan check    the same, then stop where that changed anything
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dexhand_env.config.seeds import load_seeds
+from dexhand_env.config.yaml_files import parse_yaml, read_yaml
+from dexhand_env.errors import UserError
+from dexhand_env.files import write_text
+
+EXPERIMENTS = "configs/experiments.yaml"
+STAGES = "workflow/stages.yaml"
+DVC_FILE = "dvc.yaml"
+HEADER = f"""\
+# Written by workflow/plan.py from {STAGES} and {EXPERIMENTS}: edit those, then run `python -m workflow.plan`.
+# docs/pipeline.md says why. `dvc repro` and `snakemake` rewrite this file by themselves when it is out of date.
+"""
+TASK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+Stage = dict[str, Any]
+Plan = dict[str, Any]
+
+
+class _Dumper(yaml.CSafeDumper):
+    """YAML without anchors: a list used twice is written twice."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How a fresh expansion differs from the dvc.yaml on disk: names of stages."""
+
+    new: tuple[str, ...]
+    changed: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+def expand(root: Path) -> Plan:
+    """The content of dvc.yaml: every stage of every experiment, those that write a file before those that read it.
+
+    Raises:
+        UserError: where the map of experiments or a config cannot be read, or a config names no task.
+    """
+    table = read_yaml(root / STAGES).values
+    groups = table["groups"]
+    plan: Plan = {"stages": {}, "plots": []}
+    for name, entry in table["stages"].items():
+        if "{experiment}" not in name:
+            plan["stages"][name] = _stage(groups, entry, {}, (), {})
+    for experiment, seeds in load_seeds(root / "configs").items():
+        config = read_yaml(root / f"configs/{experiment}.yaml")
+        task = config.values.get("task")
+        if not isinstance(task, str) or not TASK_NAME.fullmatch(task):
+            raise UserError(config.where(("task",)), f"found {task!r}", "a task's name, like BaseTask")
+        module = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", task).lower()
+        names = {"experiment": experiment, "task": task, "task_module": module}
+        for name, entry in table["stages"].items():
+            if "{experiment}" not in name:
+                continue
+            for seed in seeds if "{seed}" in name else [None]:
+                values = names if seed is None else {**names, "seed": str(seed)}
+                plan["stages"][_fill(name, values)] = _stage(groups, entry, values, seeds, config.values)
+        for title, axes in table["plots"].items():
+            files = {path: column for file, column in axes["y"].items() for path in _paths([file], names, seeds)}
+            plan["plots"].append({_fill(title, names): {"x": axes["x"], "y": files}})
+    return plan
+
+
+def _stage(
+    groups: Mapping[str, list[str]],
+    entry: Stage,
+    values: dict[str, str],
+    seeds: Sequence[int],
+    config: Mapping[str, Any],
+) -> Stage:
+    """One stage as DVC wants it."""
+    cmd = entry["cmd"]
+    code = [file for group in entry.get("code", []) for file in groups[group]]
+    stage: Stage = {"cmd": _fill(cmd, values) if isinstance(cmd, str) else [_fill(line, values) for line in cmd]}
+    stage["deps"] = sorted(_paths(code, values, seeds)) + _paths(entry.get("deps", []), values, seeds)
+    params: list[Any] = []
+    for file, keys in entry.get("params", {}).items():
+        filled: Any = [_fill(key, values) for key in keys]
+        if file == "configs/{experiment}.yaml" and any(key not in config for key in filled):
+            filled = []
+        params.append({_fill(file, values): filled or None})
+    if params:
+        stage["params"] = params
+    for kind in ("outs", "metrics"):
+        if kind in entry:
+            stage[kind] = _paths(entry[kind], values, seeds)
+    return stage
+
+
+def _paths(templates: list[str], values: dict[str, str], seeds: Sequence[int]) -> list[str]:
+    """Fill templates; one that names {seed} where the stage has no seed of its own stands for all seeds."""
+    paths: list[str] = []
+    for template in templates:
+        if "{seed}" in template and "seed" not in values:
+            paths += [_fill(template, {**values, "seed": str(seed)}) for seed in seeds]
+        else:
+            paths.append(_fill(template, values))
+    return list(dict.fromkeys(paths))
+
+
+def _fill(template: str, values: Mapping[str, str]) -> str:
+    return template.format_map(values)
+
+
+def render(plan: Plan) -> str:
+    """The text of dvc.yaml."""
+    return HEADER + yaml.dump(plan, Dumper=_Dumper, sort_keys=False, width=200, allow_unicode=True)
+
+
+def update(root: Path) -> tuple[Plan, Difference]:
+    """Rewrite dvc.yaml where it is out of date; return the plan and what was different."""
+    plan = expand(root)
+    text = render(plan)
+    path = root / DVC_FILE
+    old_text = path.read_text(encoding="utf-8") if path.exists() else ""
+    if text == old_text:
+        return plan, Difference((), (), ())
+    try:
+        old = parse_yaml(old_text, DVC_FILE).values.get("stages")
+    except UserError:
+        old = None
+    write_text(path, text)
+    stages, old = plan["stages"], old if isinstance(old, dict) else {}
+    return plan, Difference(
+        new=tuple(name for name in stages if name not in old),
+        changed=tuple(name for name in stages if name in old and stages[name] != old[name]),
+        removed=tuple(name for name in old if name not in stages),
+    )
+
+
+def _stop_if_any(outdated: tuple[str, ...]) -> None:
+    """DVC read dvc.yaml before it was rewritten and would go on with the old stages: end its run here."""
+    if outdated:
+        raise UserError(DVC_FILE, f"was out of date ({', '.join(outdated)}) and has been rewritten; run it again")
+
+
+def main(arguments: list[str]) -> int:
+    """The command line described at the top; 2 for a user's mistake, else the exit code of what ran."""
+    root = Path.cwd()
+    try:
+        _, difference = update(root)
+        if arguments == ["check"]:
+            _stop_if_any(difference.new + difference.changed + difference.removed)
+        elif arguments == ["run-new"]:
+            _stop_if_any(difference.changed + difference.removed)
+            if difference.new:
+                print(f"New in {DVC_FILE}: {', '.join(difference.new)}", flush=True)
+                return subprocess.run([sys.executable, "-m", "dvc", "repro", *difference.new], check=False).returncode
+        elif arguments:
+            raise UserError("workflow.plan", " ".join(arguments), "nothing, `run-new` or `check`")
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

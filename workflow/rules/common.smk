@@ -1,0 +1,29 @@
+"""Shared by all rules: an up-to-date dvc.yaml, the stamps of its stages, and the command that runs a stage."""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(workflow.basedir)
+sys.path.insert(0, str(ROOT))
+
+from workflow.commands import prefer_own_environment, prepare, reproduce_command
+
+prefer_own_environment()
+SEEDS = prepare(ROOT)
+REPRODUCE = reproduce_command(ROOT)
+
+
+wildcard_constraints:
+    experiment="|".join(SEEDS),
+    seed=r"\d+",
+    section="report|train|selection|evaluation",
+
+
+def of_every_seed(*patterns):
+    """An input function: these files of all training seeds of an experiment."""
+
+    def files(wildcards):
+        seeds = SEEDS[wildcards.experiment]
+        return expand(patterns, experiment=wildcards.experiment, seed=seeds)
+
+    return files

@@ -1,0 +1,29 @@
+rule report:
+    """Join the seeds and write one page about the experiment."""
+    input:
+        ".stage/report-{experiment}.txt",
+        "results/{experiment}/config/report.json",
+        of_every_seed(
+            "results/{experiment}/seed{seed}/history.csv",
+            "results/{experiment}/seed{seed}/selection.json",
+            "results/{experiment}/seed{seed}/evaluation.json",
+            "results/{experiment}/seed{seed}/episodes.parquet",
+            "results/{experiment}/seed{seed}/replays.npz",
+            "results/{experiment}/seed{seed}/stages/train.json",
+            "results/{experiment}/seed{seed}/stages/select.json",
+            "results/{experiment}/seed{seed}/stages/evaluate.json",
+        ),
+    output:
+        "results/{experiment}/report.html",
+        "results/{experiment}/evaluation.json",
+        "results/{experiment}/stages/report.json",
+    log:
+        "logs/report-{experiment}.log",
+    conda:
+        "../envs/dexhand.yaml"
+    params:
+        stages="report-{experiment}",
+    message:
+        "Writing the report of {wildcards.experiment}"
+    shell:
+        REPRODUCE

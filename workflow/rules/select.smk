@@ -1,0 +1,21 @@
+rule select:
+    """Play every candidate checkpoint on held-out episodes and choose the best."""
+    input:
+        ".stage/select-{experiment}-{seed}.txt",
+        "results/{experiment}/config/selection.json",
+        "results/{experiment}/seed{seed}/checkpoints",
+    output:
+        "results/{experiment}/seed{seed}/selection.json",
+        "results/{experiment}/seed{seed}/best.pth",
+        "results/{experiment}/seed{seed}/stages/select.json",
+    log:
+        "logs/select-{experiment}-{seed}.log",
+    conda:
+        "../envs/dexhand.yaml"
+    threads: 1
+    params:
+        stages="select-{experiment}-{seed}",
+    message:
+        "Selecting the best checkpoint of {wildcards.experiment}, seed {wildcards.seed}"
+    shell:
+        REPRODUCE
