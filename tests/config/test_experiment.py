@@ -22,10 +22,9 @@ def test_the_shipped_experiment_is_what_was_measured_to_learn_fast() -> None:
     config = experiment.params.config
     assert experiment.seeds == (42,)
     assert (experiment.num_envs, experiment.task.sim.physics) == (512, "fast")
-    assert (config.horizon_length, config.minibatch_size, config.mini_epochs) == (16, 2048, 4)
-    assert (config.learning_rate, config.gamma, config.tau, config.kl_threshold) == (1e-3, 0.9, 0.95, 0.016)
+    assert (config.horizon_length, config.minibatch_size, config.mini_epochs) == (16, 2048, 3)
+    assert (config.learning_rate, config.lr_schedule, config.gamma, config.tau) == (3e-3, "linear", 0.9, 0.95)
     assert experiment.params.network.mlp.units == (128, 64)
-    assert experiment.params.network.space.continuous.sigma_init.val == -0.5
     assert experiment.notices == []
 
 
@@ -87,9 +86,9 @@ def test_an_experiment_that_changes_nothing_differs_in_nothing_but_its_length(wr
             "this key is not taken: set train.max_iterations",
         ),
         (
-            {"train": {"params": {"config": {"save_frequency": 131}}}},
+            {"train": {"params": {"config": {"save_frequency": 151}}}},
             "train.params.config.save_frequency",
-            "131 is above train.max_iterations, so no checkpoint would be saved; allowed: at most 130",
+            "151 is above train.max_iterations, so no checkpoint would be saved; allowed: at most 150",
         ),
         (
             {"train": {"num_envs": 200}},

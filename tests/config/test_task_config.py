@@ -58,8 +58,9 @@ def test_base_task_is_the_task_that_is_documented() -> None:
     assert config.observation_length("policy") == 26 + 26 + 18 + 18 + 18 + 18
     assert config.observation_length("critic") == 0
     tracking = [config.rewards[f"{name}_error"] for name in ("position", "rotation", "finger")]
-    assert sum(tracking) == pytest.approx(-1)
-    assert tracking == pytest.approx([-9 / 63, -6 / 63, -48 / 63], abs=5e-4)
+    # Positive tracking rewards would pay for putting off success, which ends the episode.
+    assert all(weight < 0 for weight in tracking)
+    assert config.rewards["success"] > 0
 
 
 def test_velocity_limits_are_one_number_or_one_for_each_component() -> None:
