@@ -39,7 +39,9 @@ class RewardSum:
             raise UserError(f"rewards.{name}", "no reward term has this name", ", ".join(sorted(known)))
         optional = {"action_rate", "success"}
         for name in sorted(known - set(self._weights) - optional):
-            raise UserError(f"rewards.{name}", "missing: compute_task_rewards() returns this term", "a weight (a number)")
+            raise UserError(
+                f"rewards.{name}", "missing: compute_task_rewards() returns this term", "a weight (a number)"
+            )
 
     def _terms(self, success: torch.Tensor) -> Dict[str, torch.Tensor]:
         terms = dict(self._task.compute_task_rewards())

@@ -36,9 +36,7 @@ class RlGamesEnv(IVecEnv):
         """Current observations. Episodes were begun when the environment was made, or restored by ``set_env_state``."""
         return self._observations(self._env.observe())
 
-    def step(
-        self, actions: torch.Tensor
-    ) -> Tuple[Dict[str, torch.Tensor], torch.Tensor, torch.Tensor, Dict[str, Any]]:
+    def step(self, actions: torch.Tensor) -> Tuple[Dict[str, torch.Tensor], torch.Tensor, torch.Tensor, Dict[str, Any]]:
         step = self._env.step(actions.to(self._env.device))
         infos = {"time_outs": (step.outcomes == TIMEOUT).to(self._device), "step": step}
         observations = self._observations(step.observations)

@@ -28,7 +28,9 @@ class History:
 
     def append(self, row: Dict[str, float]) -> None:
         """Add a row; numbers are written with six significant digits."""
-        self._rows.append({key: f"{value:.6g}" if isinstance(value, float) else str(value) for key, value in row.items()})
+        self._rows.append(
+            {key: f"{value:.6g}" if isinstance(value, float) else str(value) for key, value in row.items()}
+        )
 
     def write(self) -> None:
         """Replace the file by all rows."""

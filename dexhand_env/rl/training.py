@@ -100,8 +100,11 @@ def check_resumable(state: Dict[str, Any], agent: DexHandAgent, where: str) -> N
     wanted = agent.get_full_state_weights()
     for key in ("task", "observation_size", "num_actions", "network"):
         if state[key] != wanted[key]:
-            found, allowed = (("another network", "the network of the training configuration") if key == "network"
-                              else (f"{key} {state[key]}", f"{key} {wanted[key]}"))
+            found, allowed = (
+                ("another network", "the network of the training configuration")
+                if key == "network"
+                else (f"{key} {state[key]}", f"{key} {wanted[key]}")
+            )
             raise UserError(where, found, allowed)
     worlds = len(state["env_state"]["lengths"])
     if worlds != len(wanted["env_state"]["lengths"]):

@@ -128,9 +128,15 @@ def _replays(config: Any, physics: Physics, table: EpisodeTable, motion: Traject
         arrays[f"{name}_positions"], arrays[f"{name}_quaternions"] = positions, quaternions
         if motion.goal_joints is not None:
             _, goal_positions, goal_quaternions = body_trajectory(scene, physics, motion.goal_joints[episode][None])
-            arrays[f"{name}_goal_positions"], arrays[f"{name}_goal_quaternions"] = goal_positions[0], goal_quaternions[0]
+            arrays[f"{name}_goal_positions"], arrays[f"{name}_goal_quaternions"] = (
+                goal_positions[0],
+                goal_quaternions[0],
+            )
         arrays[f"{name}_episode"], arrays[f"{name}_seed"] = int(episode), int(table.seeds[episode])
-        arrays[f"{name}_success"], arrays[f"{name}_return"] = bool(table.success[episode]), float(table.returns[episode])
+        arrays[f"{name}_success"], arrays[f"{name}_return"] = (
+            bool(table.success[episode]),
+            float(table.returns[episode]),
+        )
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     return buffer.getvalue()

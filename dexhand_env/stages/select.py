@@ -35,7 +35,9 @@ def select(experiment: str, seed: int) -> None:
     target = SeedFolder(experiment, seed)
     files = sorted(target.checkpoints.glob("checkpoint_*.pth"))
     if not files:
-        raise UserError(str(target.checkpoints), "holds no checkpoint", "the checkpoints that the train stage publishes")
+        raise UserError(
+            str(target.checkpoints), "holds no checkpoint", "the checkpoints that the train stage publishes"
+        )
     with record_stage("select", target.record("select")):
         candidates = sorted((_play(file, section) for file in files), key=lambda c: (c["iteration"], c["checkpoint"]))
         chosen = choose(candidates)
