@@ -32,7 +32,7 @@ class RewardSum:
         """Compare the terms with the weights.
 
         Raises:
-            UserError: a term without a weight, or a weight without a term.
+            UserError: a term without a weight, a weight without a term, or nothing to sum.
         """
         known = set(self._terms(self._task.successes()))
         for name in sorted(set(self._weights) - known):
@@ -43,13 +43,16 @@ class RewardSum:
                 f"rewards.{name}", "missing: compute_task_rewards() returns this term", "a weight (a number)"
             )
 
+        if not known & set(self._weights):
+            raise UserError("rewards", "no term has a weight", ", ".join(sorted(known)))
+
     def _terms(self, success: torch.Tensor) -> Dict[str, torch.Tensor]:
         terms = dict(self._task.compute_task_rewards())
         terms["action_rate"] = (self._hand.actions - self._hand.previous_actions).square().mean(dim=-1)
         terms["success"] = success.to(torch.float32)
         return terms
 
-    def compute(self, success: torch.Tensor) -> "RewardTerms":
+    def compute(self, success: torch.Tensor) -> RewardTerms:
         """Rewards of the last step.
 
         Args:

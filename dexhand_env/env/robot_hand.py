@@ -99,5 +99,6 @@ class RobotHand:
     def set_state(self, state: Dict[str, torch.Tensor]) -> None:
         """Restore what ``get_state`` gave."""
         self.control_targets.copy_(state["control_targets"])
-        self.actions = state["actions"].to(self.actions.device)
-        self.previous_actions = state["previous_actions"].to(self.actions.device)
+        # Copies: episodes that begin write to these tensors, and the caller may restore again.
+        self.actions = state["actions"].to(self.actions.device, copy=True)
+        self.previous_actions = state["previous_actions"].to(self.actions.device, copy=True)

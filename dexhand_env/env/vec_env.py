@@ -187,6 +187,7 @@ class DexHandEnv:
         self.hand.set_state(state["hand"])
         self.task.set_state(state["task"])
         self._randomness.set_state(state["randomness"])
-        self._lengths = state["lengths"].to(self.device)
-        self._begun_at = state["begun_at"].to(self.device)
-        self._returns = state["returns"].to(self.device)
+        # Copies: episodes that begin write to these tensors, and the caller may restore again.
+        self._lengths = state["lengths"].to(self.device, copy=True)
+        self._begun_at = state["begun_at"].to(self.device, copy=True)
+        self._returns = state["returns"].to(self.device, copy=True)

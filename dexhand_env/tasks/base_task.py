@@ -98,4 +98,4 @@ class BaseTask(Task):
 
     def set_state(self, state: Dict[str, torch.Tensor]) -> None:
         self._goal.copy_(state["goal"])
-        self._held_steps = state["held_steps"].to(self.device)
+        self._held_steps.copy_(state["held_steps"])
