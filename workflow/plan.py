@@ -16,10 +16,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import yaml
 
+from dexhand_env.config.experiment import load_experiment
 from dexhand_env.config.seeds import load_seeds
 from dexhand_env.config.yaml_files import parse_yaml, read_yaml
 from dexhand_env.errors import UserError
@@ -32,7 +33,6 @@ HEADER = f"""\
 # Written by workflow/plan.py from {STAGES} and {EXPERIMENTS}: edit those, then run `python -m workflow.plan`.
 # docs/pipeline.md says why. `dvc repro` and `snakemake` rewrite this file by themselves when it is out of date.
 """
-TASK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 Stage = dict[str, Any]
 Plan = dict[str, Any]
@@ -46,6 +46,29 @@ class _Dumper(yaml.CSafeDumper):
 
 
 @dataclass(frozen=True)
+class Variant:
+    """An experiment as far as its stages depend on it.
+
+    Args:
+        name: its name.
+        task: its task's name.
+        seeds: its training seeds.
+        keys: the keys at the top of its config.
+    """
+
+    name: str
+    task: str
+    seeds: tuple[int, ...]
+    keys: frozenset[str]
+
+    @property
+    def placeholders(self) -> dict[str, str]:
+        """The values of the table's placeholders; a task's module is named as in tasks/."""
+        module = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", self.task).lower()
+        return {"experiment": self.name, "task": self.task, "task_module": module}
+
+
+@dataclass(frozen=True)
 class Difference:
     """How a fresh expansion differs from the dvc.yaml on disk: names of stages."""
 
@@ -54,69 +77,69 @@ class Difference:
     removed: tuple[str, ...]
 
 
-def expand(root: Path) -> Plan:
-    """The content of dvc.yaml: every stage of every experiment, those that write a file before those that read it.
+def read_variants(root: Path) -> list[Variant]:
+    """Every experiment of configs/experiments.yaml, checked.
 
     Raises:
-        UserError: where the map of experiments or a config cannot be read, or a config names no task.
+        UserError: the first problem of the map or of a config; both tools say it in these words before a stage starts.
     """
-    table = read_yaml(root / STAGES).values
+    variants = []
+    for name, seeds in load_seeds(root / "configs").items():
+        task = load_experiment(name, root).task.task
+        keys = frozenset(read_yaml(root / f"configs/{name}.yaml").values)
+        variants.append(Variant(name, task, seeds, keys))
+    return variants
+
+
+def expand(table: Mapping[str, Any], variants: Sequence[Variant]) -> Plan:
+    """The content of dvc.yaml: every stage of every experiment, those that write a file before those that read it."""
     groups = table["groups"]
     plan: Plan = {"stages": {}, "plots": []}
     for name, entry in table["stages"].items():
         if "{experiment}" not in name:
-            plan["stages"][name] = _stage(groups, entry, {}, (), {})
-    for experiment, seeds in load_seeds(root / "configs").items():
-        config = read_yaml(root / f"configs/{experiment}.yaml")
-        task = config.values.get("task")
-        if not isinstance(task, str) or not TASK_NAME.fullmatch(task):
-            raise UserError(config.where(("task",)), f"found {task!r}", "a task's name, like BaseTask")
-        module = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", task).lower()
-        names = {"experiment": experiment, "task": task, "task_module": module}
+            plan["stages"][name] = _stage(groups, entry, {}, None)
+    for variant in variants:
+        names = variant.placeholders
         for name, entry in table["stages"].items():
             if "{experiment}" not in name:
                 continue
-            for seed in seeds if "{seed}" in name else [None]:
+            for seed in variant.seeds if "{seed}" in name else [None]:
                 values = names if seed is None else {**names, "seed": str(seed)}
-                plan["stages"][_fill(name, values)] = _stage(groups, entry, values, seeds, config.values)
+                plan["stages"][_fill(name, values)] = _stage(groups, entry, values, variant)
         for title, axes in table["plots"].items():
-            files = {path: column for file, column in axes["y"].items() for path in _paths([file], names, seeds)}
+            files = {path: column for file, column in axes["y"].items() for path in _paths([file], names, variant)}
             plan["plots"].append({_fill(title, names): {"x": axes["x"], "y": files}})
     return plan
 
 
 def _stage(
-    groups: Mapping[str, list[str]],
-    entry: Stage,
-    values: dict[str, str],
-    seeds: Sequence[int],
-    config: Mapping[str, Any],
+    groups: Mapping[str, list[str]], entry: Stage, values: Mapping[str, str], variant: Optional[Variant]
 ) -> Stage:
     """One stage as DVC wants it."""
     cmd = entry["cmd"]
     code = [file for group in entry.get("code", []) for file in groups[group]]
     stage: Stage = {"cmd": _fill(cmd, values) if isinstance(cmd, str) else [_fill(line, values) for line in cmd]}
-    stage["deps"] = sorted(_paths(code, values, seeds)) + _paths(entry.get("deps", []), values, seeds)
+    stage["deps"] = sorted(_paths(code, values, variant)) + _paths(entry.get("deps", []), values, variant)
     params: list[Any] = []
     for file, keys in entry.get("params", {}).items():
         filled: Any = [_fill(key, values) for key in keys]
-        if file == "configs/{experiment}.yaml" and any(key not in config for key in filled):
+        if variant and file == "configs/{experiment}.yaml" and not variant.keys.issuperset(filled):
             filled = []
         params.append({_fill(file, values): filled or None})
     if params:
         stage["params"] = params
     for kind in ("outs", "metrics"):
         if kind in entry:
-            stage[kind] = _paths(entry[kind], values, seeds)
+            stage[kind] = _paths(entry[kind], values, variant)
     return stage
 
 
-def _paths(templates: list[str], values: dict[str, str], seeds: Sequence[int]) -> list[str]:
+def _paths(templates: Sequence[str], values: Mapping[str, str], variant: Optional[Variant]) -> list[str]:
     """Fill templates; one that names {seed} where the stage has no seed of its own stands for all seeds."""
     paths: list[str] = []
     for template in templates:
-        if "{seed}" in template and "seed" not in values:
-            paths += [_fill(template, {**values, "seed": str(seed)}) for seed in seeds]
+        if variant and "{seed}" in template and "seed" not in values:
+            paths += [_fill(template, {**values, "seed": str(seed)}) for seed in variant.seeds]
         else:
             paths.append(_fill(template, values))
     return list(dict.fromkeys(paths))
@@ -132,8 +155,12 @@ def render(plan: Plan) -> str:
 
 
 def update(root: Path) -> tuple[Plan, Difference]:
-    """Rewrite dvc.yaml where it is out of date; return the plan and what was different."""
-    plan = expand(root)
+    """Rewrite dvc.yaml where it is out of date; return the plan and what was different.
+
+    Raises:
+        UserError: as :func:`read_variants`; nothing is written then.
+    """
+    plan = expand(read_yaml(root / STAGES).values, read_variants(root))
     text = render(plan)
     path = root / DVC_FILE
     old_text = path.read_text(encoding="utf-8") if path.exists() else ""

@@ -46,7 +46,9 @@ def refresh(root: Path, plan: Plan) -> None:
             continue
         inputs = [stamp, *(root / path for path in stage["deps"] if path in produced)]
         wants_to_run = max(_time(path) for path in inputs if path.exists()) > min(map(_time, files))
-        made_from_this = name in lock and _made_from(stage, params, own, lock[name], root)
+        # Snakemake would leave a missing input missing where what was made from it is there.
+        complete = name in lock and all(path.exists() for path in inputs)
+        made_from_this = complete and _made_from(stage, params, own, lock[name], root)
         if not wants_to_run and not made_from_this:
             write_text(stamp, text)
         elif wants_to_run and made_from_this and _holds(lock[name], [*stage["deps"], *outputs(stage)], hashes):

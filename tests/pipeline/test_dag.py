@@ -7,11 +7,21 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from workflow.stamps import SNAKEMAKE_TIMESTAMP
+
 from .clone import Clone, Run, jobs
 from .conftest import REPORT
 
 UP_TO_DATE = "Data and pipelines are up to date."
 NOTHING = "Nothing to be done"
+
+
+def contents(root: Path) -> dict[Path, bytes]:
+    """The results and dvc.yaml."""
+    results = (path for path in (root / "results").rglob("*") if path.is_file() and path.name != SNAKEMAKE_TIMESTAMP)
+    return {path: path.read_bytes() for path in (root / "dvc.yaml", *results)}
 
 
 def assert_up_to_date(clone: Clone) -> None:
@@ -122,16 +132,29 @@ def test_dvc_stops_where_it_has_read_stages_that_are_outdated(done: Clone) -> No
     assert set(run.stages) == {"validate-Tiny-report"}
 
 
-def test_both_tools_refuse_a_bad_map_in_the_same_words(done: Clone) -> None:
-    done.edit("configs/experiments.yaml", "[1]", "[1, one]")
-    before = (done.path / "dvc.yaml").read_bytes()
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("configs/experiments.yaml", "[1]", "[1, one]"),
+        ("configs/Tiny.yaml", "task: BaseTask", "task: NoTask"),
+        ("configs/Tiny.yaml", "num_envs: 16", "num_envs: many"),
+        ("configs/Tiny.yaml", "first_seed: 2000", "first_seed: 1000"),
+    ],
+)
+def test_both_tools_refuse_a_mistake_in_the_same_words(done: Clone, file: str, old: str, new: str) -> None:
+    before, original = contents(done.path), (done.path / file).read_text()
+    done.edit(file, old, new)
     snakemake, dvc = done.snakemake(check=False), done.repro(check=False)
     lines = [{line for line in run.output.splitlines() if line.startswith("error: ")} for run in (snakemake, dvc)]
     assert lines[0] == lines[1]
     assert len(lines[0]) == 1
     assert snakemake.code == 2
     assert dvc.code != 0
-    assert (done.path / "dvc.yaml").read_bytes() == before
+    assert set(dvc.stages) <= {"plan", "validate-Tiny-report"}
+    done.write(file, original)
+    assert done.snakemake().stages == []
+    assert_up_to_date(done)
+    assert contents(done.path) == before
 
 
 def test_three_seeds_at_once_give_one_report(fresh: Callable[[str], Clone]) -> None:
@@ -155,11 +178,12 @@ def test_snakemake_notices_what_dvc_made_while_it_was_not_looking(done: Clone) -
     assert_up_to_date(done)
 
 
-def test_a_half_written_result_comes_back_from_the_cache(done: Clone) -> None:
+def test_damaged_and_deleted_results_come_back_from_the_cache(done: Clone) -> None:
+    before = contents(done.path)
     best = done.path / "results/Tiny/seed1/best.pth"
-    before = best.read_bytes()
-    best.write_bytes(before[:100])
-    run = done.snakemake()
-    assert run.stages == []
-    assert best.read_bytes() == before
+    best.write_bytes(best.read_bytes()[:100])
+    (done.path / "results/Tiny/seed1/checkpoints/checkpoint_2.pth").unlink()
+    (done.path / "results/Tiny/config/train.json").unlink()
+    assert done.snakemake().stages == []
+    assert contents(done.path) == before
     assert_up_to_date(done)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
+from dexhand_env.config.yaml_files import read_yaml
 from dexhand_env.errors import UserError
-from workflow.plan import expand, render, update
+from workflow.plan import STAGES, Plan, Variant, expand, read_variants, render, update
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = (ROOT / "tests/pipeline/tiny.yaml").read_text(encoding="utf-8")
@@ -26,12 +28,17 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def planned(root: Path) -> Plan:
+    """The fresh content of dvc.yaml."""
+    return expand(read_yaml(root / STAGES).values, read_variants(root))
+
+
 def test_the_committed_file_is_up_to_date() -> None:
-    assert (ROOT / "dvc.yaml").read_text(encoding="utf-8") == render(expand(ROOT)), "run: python -m workflow.plan"
+    assert (ROOT / "dvc.yaml").read_text(encoding="utf-8") == render(planned(ROOT)), "run: python -m workflow.plan"
 
 
 def test_a_seed_is_a_training_a_selection_and_a_test_and_the_report_reads_them_all(root: Path) -> None:
-    stages = expand(root)["stages"]
+    stages = planned(root)["stages"]
     assert {name for name in stages if name[-1].isdigit()} == {
         f"{stage}-Tiny-{seed}" for stage in ("train", "select", "evaluate") for seed in (1, 2)
     }
@@ -42,7 +49,7 @@ def test_a_seed_is_a_training_a_selection_and_a_test_and_the_report_reads_them_a
 
 def test_what_a_stage_reads_is_written_by_an_earlier_one(root: Path) -> None:
     written: set[str] = set()
-    for name, stage in expand(root)["stages"].items():
+    for name, stage in planned(root)["stages"].items():
         assert {dep for dep in stage["deps"] if dep.startswith("results/")} <= written, name
         outs = [*stage.get("outs", []), *stage.get("metrics", [])]
         assert written.isdisjoint(outs), name
@@ -50,20 +57,20 @@ def test_what_a_stage_reads_is_written_by_an_earlier_one(root: Path) -> None:
 
 
 def test_a_section_is_checked_with_its_own_keys_only(root: Path) -> None:
-    stages = expand(root)["stages"]
+    stages = planned(root)["stages"]
     assert {"configs/Tiny.yaml": ["task", "env", "evaluation"]} in stages["validate-Tiny-evaluation"]["params"]
     assert {"configs/Tiny.yaml": None} in stages["validate-Tiny-report"]["params"]
 
 
 def test_a_config_without_a_key_is_tracked_as_a_whole(root: Path) -> None:
-    (root / "configs/Tiny.yaml").write_text(TINY.replace("env: {", "environment: {"))
-    assert {"configs/Tiny.yaml": None} in expand(root)["stages"]["validate-Tiny-train"]["params"]
+    (root / "configs/Tiny.yaml").write_text(re.sub("^env: .*\n", "", TINY, flags=re.MULTILINE))
+    assert {"configs/Tiny.yaml": None} in planned(root)["stages"]["validate-Tiny-train"]["params"]
 
 
-def test_files_of_another_task_are_no_dependency(root: Path) -> None:
-    (root / "configs/experiments.yaml").write_text("Tiny: [1]\nGrasp: [1]\n")
-    (root / "configs/Grasp.yaml").write_text(TINY.replace("BaseTask", "DexGraspTask"))
-    stages = expand(root)["stages"]
+def test_files_of_another_task_are_no_dependency() -> None:
+    keys = frozenset(["task", "env", "train", "selection", "evaluation", "report"])
+    variants = [Variant("Tiny", "BaseTask", (1,), keys), Variant("Grasp", "DexGraspTask", (1,), keys)]
+    stages = expand(read_yaml(ROOT / STAGES).values, variants)["stages"]
     assert "dexhand_env/tasks/base_task.py" in stages["train-Tiny-1"]["deps"]
     assert "dexhand_env/tasks/dex_grasp_task.py" in stages["train-Grasp-1"]["deps"]
     assert "dexhand_env/tasks/base_task.py" not in stages["train-Grasp-1"]["deps"]
@@ -79,7 +86,7 @@ def test_update_says_what_was_new_changed_and_removed(root: Path) -> None:
     assert second.new == ("train-Tiny-3", "select-Tiny-3", "evaluate-Tiny-3")
     assert second.changed == ("report-Tiny",)
     assert second.removed == ("train-Tiny-1", "select-Tiny-1", "evaluate-Tiny-1")
-    assert list(yaml.safe_load((root / "dvc.yaml").read_text())["stages"]) == list(expand(root)["stages"])
+    assert list(yaml.safe_load((root / "dvc.yaml").read_text())["stages"]) == list(planned(root)["stages"])
 
 
 @pytest.mark.parametrize("damaged", ["", "stages: [", "stages: 3\n"])
@@ -87,7 +94,7 @@ def test_a_damaged_file_is_written_anew(root: Path, damaged: str) -> None:
     (root / "dvc.yaml").write_text(damaged)
     _, difference = update(root)
     assert "train-Tiny-1" in difference.new
-    assert (root / "dvc.yaml").read_text() == render(expand(root))
+    assert (root / "dvc.yaml").read_text() == render(planned(root))
 
 
 @pytest.mark.parametrize(
@@ -96,7 +103,8 @@ def test_a_damaged_file_is_written_anew(root: Path, damaged: str) -> None:
         ("experiments.yaml", "Tiny: 42\n", "configs/experiments.yaml"),
         ("experiments.yaml", "Missing: [1]\n", "configs/Missing.yaml"),
         ("Tiny.yaml", "train: {}\n", "configs/Tiny.yaml"),
-        ("Tiny.yaml", "task: ../BaseTask\n", "configs/Tiny.yaml"),
+        ("Tiny.yaml", TINY.replace("BaseTask", "NoTask"), "configs/Tiny.yaml.*NoTask"),
+        ("Tiny.yaml", TINY.replace("num_envs: 16", "num_envs: many"), "configs/Tiny.yaml.*many"),
     ],
 )
 def test_a_mistake_is_one_line_and_nothing_is_written(
