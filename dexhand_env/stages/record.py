@@ -45,7 +45,8 @@ def _processor() -> str:
     return match.group(1) if match else platform.machine()
 
 
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
+    """Processor, cores, memory and system of this machine."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
@@ -96,7 +97,7 @@ def record_stage(stage: str, path: Path) -> Iterator[dict[str, Any]]:
         "command": " ".join(sys.orig_argv[1:]),
         "python": platform.python_version(),
         "versions": _versions(),
-        "machine": _machine(),
+        "machine": machine(),
         "threads": given_threads(),
         **extra,
     }

@@ -1,0 +1,46 @@
+"""``python -m benchmarks``: measure, print and write docs/benchmarks.md. Run the pipeline first for the learning figures."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from datetime import date
+from importlib import metadata
+
+from benchmarks import environment, learning, startup
+from benchmarks.table import markdown
+from dexhand_env.files import write_text
+from dexhand_env.stages.record import machine as this_machine
+
+PACKAGES = ("mujoco", "torch", "rl-games", "gymnasium", "snakemake", "dvc")
+
+
+def main() -> int:
+    """Run every benchmark; returns the exit code."""
+    machine = this_machine()
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES)
+    parts = [
+        "# Benchmarks\n",
+        "Written by `make run && make bench`. Ratios are taken within one run, so they hold on a busy machine; seconds\n"
+        "are this machine's. *wanted* is what the project holds itself to.\n",
+        f"{date.today().isoformat()}, commit {commit.stdout.strip() or 'unknown'}; {machine['processor']}, "
+        f"{machine['cores']} cores; Python {platform.python_version()}, {versions}.\n",
+    ]
+    sections = (
+        ("Environment", "Control steps per second; one is 0.02 s of one world.", environment.rows),
+        ("Learning", "From the records of `make run`, whose train stage has one thread.", learning.rows),
+        ("Answering", "Medians of five runs.", startup.rows),
+    )
+    for title, note, rows in sections:
+        print(f"{title} ...", flush=True)
+        table = markdown(rows())
+        print(table, flush=True)
+        parts.append(f"## {title}\n\n{note}\n\n{table}")
+    write_text("docs/benchmarks.md", "\n".join(parts))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
