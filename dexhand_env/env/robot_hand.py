@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict
+from typing import Dict, Optional
 
 import torch
 
@@ -33,6 +33,9 @@ class RobotHand:
         self.control_targets = torch.zeros((sim.num_envs, len(controls.lower)), device=sim.device)
         self.actions = torch.zeros(size, device=sim.device)
         self.previous_actions = torch.zeros(size, device=sim.device)
+        # Read several times a step; a simulation gives another tensor whenever the joints may have moved.
+        self._known_joints: Optional[torch.Tensor] = None
+        self._control_positions = self.control_targets
 
     @property
     def joint_positions(self) -> torch.Tensor:
@@ -47,7 +50,10 @@ class RobotHand:
     @property
     def control_positions(self) -> torch.Tensor:
         """Where the 18 controls are, (num_envs, 18)."""
-        return self.controls.from_joints(self._sim.joint_positions)
+        joints = self._sim.joint_positions
+        if joints is not self._known_joints:
+            self._known_joints, self._control_positions = joints, self.controls.from_joints(joints)
+        return self._control_positions
 
     @property
     def positions(self) -> torch.Tensor:

@@ -31,31 +31,42 @@ class BaseTask(Task):
         reach = torch.tensor([position] * 3 + [rotation] * 3, device=self.device)
         self._goal_lower = torch.cat((-reach, controls.lower[FINGERS]))
         self._goal_upper = torch.cat((reach, controls.upper[FINGERS]))
-        self._finger_range = controls.upper[FINGERS] - controls.lower[FINGERS]
-        driven = controls.to_joints(torch.ones_like(self._goal_lower)[None])[0] != 0
-        driven[:6] = False
-        self._finger_joints = driven.nonzero()[:, 0]
+        scales = config.reward_scales
+        base_scales = torch.tensor([scales.position_scale_m] * 3 + [scales.rotation_scale_rad] * 3, device=self.device)
+        self._inverse_scales = 1.0 / torch.cat((base_scales, controls.upper[FINGERS] - controls.lower[FINGERS]))
+        # Averages over the dimensions of each part, as products: the fewer operations a step, the better.
+        self._part_means = torch.zeros((18, 3), device=self.device)
+        for column, part in enumerate((POSITION, ROTATION, FINGERS)):
+            self._part_means[part, column] = 1.0 / (part.stop - part.start)
+        driven = (controls.to_joints(torch.ones_like(self._goal_lower)[None])[0] != 0).to(torch.float32)
+        driven[:6] = 0.0
+        self._finger_mean = driven / driven.sum()
         self._goal = torch.zeros((self.num_envs, 18), device=self.device)
+        self._goal_joints = torch.zeros((self.num_envs, 26), device=self.device)
+        self._goal_orientation = torch.zeros((self.num_envs, 4), device=self.device)
         self._held_steps = torch.zeros(self.num_envs, dtype=torch.int32, device=self.device)
 
     def begin_episodes(self, world_ids: torch.Tensor, randomness: EpisodeRandomness) -> torch.Tensor:
         drawn = randomness.uniform(world_ids, 18)
         goal = self._goal_lower + drawn * (self._goal_upper - self._goal_lower)
         # A control that the policy cannot move stays at its fixed target, in the goal too.
-        self._goal[world_ids] = self.hand.controls.with_fixed(goal)
+        self._set_goal(world_ids, self.hand.controls.with_fixed(goal))
         self._held_steps[world_ids] = 0
         return self.hand.controls.with_fixed(torch.zeros_like(goal))
 
+    def _set_goal(self, world_ids: torch.Tensor, goal: torch.Tensor) -> None:
+        self._goal[world_ids] = goal
+        self._goal_joints[world_ids] = self.hand.controls.to_joints(goal)
+        self._goal_orientation[world_ids] = quaternion_from_hinges(goal[:, ROTATION])
+
     def _errors(self) -> Dict[str, torch.Tensor]:
         joints = self.joint_positions
-        goal_joints = self.hand.controls.to_joints(self._goal)
-        fingers = (joints - goal_joints)[:, self._finger_joints].abs()
+        errors = joints - self._goal_joints
+        orientation = quaternion_from_hinges(joints[:, ROTATION])
         return {
-            "position_error_m": (joints[:, POSITION] - self._goal[:, POSITION]).norm(dim=-1),
-            "rotation_error_rad": angle_between(
-                quaternion_from_hinges(joints[:, ROTATION]), quaternion_from_hinges(self._goal[:, ROTATION])
-            ),
-            "finger_error_rad": fingers.mean(dim=-1),
+            "position_error_m": errors[:, POSITION].norm(dim=-1),
+            "rotation_error_rad": angle_between(orientation, self._goal_orientation),
+            "finger_error_rad": errors.abs() @ self._finger_mean,
         }
 
     def update(self, worlds: torch.Tensor) -> None:
@@ -71,12 +82,8 @@ class BaseTask(Task):
     def compute_task_rewards(self) -> Dict[str, torch.Tensor]:
         """Costs in [0, 1): the mean over dimensions of tanh(|error| / scale)."""
         error = (self._goal - self.hand.control_positions).abs()
-        scales = self.config.reward_scales
-        return {
-            "position_error": torch.tanh(error[:, POSITION] / scales.position_scale_m).mean(dim=-1),
-            "rotation_error": torch.tanh(error[:, ROTATION] / scales.rotation_scale_rad).mean(dim=-1),
-            "finger_error": torch.tanh(error[:, FINGERS] / self._finger_range).mean(dim=-1),
-        }
+        means = torch.tanh(error * self._inverse_scales) @ self._part_means
+        return {"position_error": means[:, 0], "rotation_error": means[:, 1], "finger_error": means[:, 2]}
 
     def successes(self) -> torch.Tensor:
         return self._held_steps >= self.config.success.hold_steps
@@ -97,5 +104,5 @@ class BaseTask(Task):
         return {"goal": self._goal.clone(), "held_steps": self._held_steps.clone()}
 
     def set_state(self, state: Dict[str, torch.Tensor]) -> None:
-        self._goal.copy_(state["goal"])
+        self._set_goal(torch.arange(self.num_envs, device=self.device), state["goal"].to(self.device))
         self._held_steps.copy_(state["held_steps"])
