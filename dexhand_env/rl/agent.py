@@ -23,7 +23,7 @@ AfterIteration = Callable[[Dict[str, float]], bool]
 
 
 class TrainingDiverged(Exception):
-    """A loss or an observation became NaN or infinite."""
+    """A loss or a weight became NaN or infinite."""
 
 
 class DexHandAgent(A2CAgent):
@@ -151,7 +151,7 @@ class DexHandAgent(A2CAgent):
         wall, cpu = time.perf_counter(), time.process_time()
         self.update_epoch()
         result = self.train_epoch()
-        step_seconds, _, _, seconds, a_losses, c_losses, b_losses, entropies, kls, learning_rate, _ = result
+        _, _, _, seconds, a_losses, c_losses, b_losses, entropies, kls, learning_rate, _ = result
         self.dataset.update_values_dict(None)
         self.frame += self.curr_frames
         self.training_seconds += time.perf_counter() - wall
@@ -182,6 +182,10 @@ class DexHandAgent(A2CAgent):
         for name in ("policy_loss", "value_loss", "kl"):
             if not abs(row[name]) < float("inf"):
                 raise TrainingDiverged(f"{name} is {row[name]} in iteration {self.epoch_num}")
+        # The losses are those before the last update, which may have broken the weights all the same.
+        for name, values in self.model.named_parameters():
+            if not bool(torch.isfinite(values).all()):
+                raise TrainingDiverged(f"{name} is not finite after iteration {self.epoch_num}")
 
     def _save_best(self, row: Dict[str, float]) -> None:
         recent = self.statistics.recent()

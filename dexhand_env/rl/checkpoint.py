@@ -13,8 +13,27 @@ from dexhand_env.errors import UserError
 from dexhand_env.files import write_bytes
 
 # What a file must hold to be a policy, and what more it must hold to go on training.
-POLICY_KEYS = ("model", "task", "network", "observation_size", "num_actions")
-TRAINING_KEYS = POLICY_KEYS + ("optimizer", "iteration", "frames", "learning_rate", "env_state", "rng_state")
+POLICY_KEYS = (
+    "model",
+    "task",
+    "network",
+    "observation_size",
+    "num_actions",
+    "normalize_input",
+    "normalize_value",
+)
+TRAINING_KEYS = (
+    *POLICY_KEYS,
+    "optimizer",
+    "iteration",
+    "frames",
+    "learning_rate",
+    "entropy_coefficient",
+    "best_return",
+    "statistics",
+    "env_state",
+    "rng_state",
+)
 BEST = "checkpoint_best.pth"
 _NUMBERED = re.compile(r"checkpoint_(\d+)\.pth")
 
@@ -57,7 +76,7 @@ def load_checkpoint(path: Path, keys: Tuple[str, ...] = POLICY_KEYS) -> Dict[str
         raise UserError(where, "no such file", "a checkpoint_<iteration>.pth or checkpoint_best.pth")
     try:
         state = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
-    except Exception as error:  # noqa: BLE001  (torch raises many types for bytes that are not its own)
+    except Exception as error:
         reason = str(error).strip().split("\n")[0][:100]
         raise UserError(where, f"cannot be read as weights ({type(error).__name__}: {reason})") from error
     if not isinstance(state, dict):

@@ -54,7 +54,7 @@ class ConsoleLog:
             self._progress = Progress(*columns, console=console)
             self._bar = self._progress.add_task("training", total=max_iterations)
 
-    def __enter__(self) -> "ConsoleLog":
+    def __enter__(self) -> ConsoleLog:
         logger.remove()
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._sinks.append(logger.add(self._path, format="{time:YYYY-MM-DD HH:mm:ss} {message}", level="INFO"))

@@ -26,6 +26,10 @@ class History:
                 rows = list(csv.DictReader(stream))
             self._rows = [row for row in rows if int(row["iteration"]) <= last_iteration]
 
+    def latest(self, column: str) -> float:
+        """A number of the last row; 0 where there is none."""
+        return float(self._rows[-1].get(column) or 0.0) if self._rows else 0.0
+
     def append(self, row: Dict[str, float]) -> None:
         """Add a row; numbers are written with six significant digits."""
         self._rows.append(

@@ -67,7 +67,7 @@ def play_episodes(
     threads: int = 1,
     record: bool = False,
     on_step: Callable[[int, int], None] = lambda finished, episodes: None,
-) -> "tuple[EpisodeTable, Optional[Trajectories]]":
+) -> tuple[EpisodeTable, Optional[Trajectories]]:
     """Play the episodes drawn from ``first_seed ... first_seed + episodes - 1``, all to their end.
 
     Args:
@@ -99,7 +99,7 @@ def play_episodes(
 
 def _play(
     env: DexHandEnv, policy: Policy, seeds: np.ndarray, record: bool, on_step: Callable[[int], None]
-) -> "tuple[EpisodeTable, Optional[Trajectories]]":
+) -> tuple[EpisodeTable, Optional[Trajectories]]:
     names = np.array(env.outcome_names)
     outcomes = torch.zeros(env.num_envs, dtype=torch.int64)
     metrics: Dict[str, torch.Tensor] = {}

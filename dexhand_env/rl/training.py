@@ -98,7 +98,7 @@ def check_resumable(state: Dict[str, Any], agent: DexHandAgent, where: str) -> N
         UserError: naming the first difference.
     """
     wanted = agent.get_full_state_weights()
-    for key in ("task", "observation_size", "num_actions", "network"):
+    for key in ("task", "observation_size", "num_actions", "network", "normalize_input", "normalize_value"):
         if state[key] != wanted[key]:
             found, allowed = (
                 ("another network", "the network of the training configuration")
@@ -135,6 +135,7 @@ def run_training(
         check_resumable(state, agent, f"checkpoint {resume_from}")
         agent.set_full_state_weights(state)
     history = History(folder / "history.csv", agent.epoch_num)
+    agent.training_seconds, agent.training_cpu_seconds = history.latest("seconds"), history.latest("cpu_seconds")
 
     with interruptible() as interrupted:
 
