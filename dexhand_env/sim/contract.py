@@ -26,8 +26,9 @@ class Simulation(abc.ABC):
     """``num_envs`` copies of one scene, stepped together.
 
     All state is float32 torch tensors on ``device`` whose first axis is the world; they are valid until the next
-    ``step``, ``reset`` or ``set_state``, after which the properties give other tensor objects. Positions are metres and radians in the world frame, quaternions w x y z. The first 26 joints
-    are the hand's, in the order of ``hand.joints.joint_names``; objects are in the scene's order.
+    ``step``, ``reset`` or ``set_state``, after which the properties give other tensor objects. Positions are metres
+    and radians in the world frame, quaternions w x y z. The first 26 joints are the hand's, in the order of
+    ``hand.joints.joint_names``; objects are in the scene's order.
 
     Attributes:
         num_envs: number of worlds.
