@@ -91,23 +91,31 @@ def make_agent(spec: TrainingSpec, folder: Path) -> DexHandAgent:
     return DexHandAgent(spec.params, env, spec.task.task, folder, torch.device(spec.rl_device))
 
 
-def check_resumable(state: Dict[str, Any], agent: DexHandAgent, where: str) -> None:
-    """Refuse a checkpoint of another task, network or number of worlds.
+def check_resumable(state: Dict[str, Any], spec: TrainingSpec, where: str) -> None:
+    """Refuse a checkpoint of another task, network or number of worlds; needs no simulator.
 
     Raises:
         UserError: naming the first difference.
     """
-    wanted = agent.get_full_state_weights()
-    for key in ("task", "observation_size", "num_actions", "network", "normalize_input", "normalize_value"):
-        if state[key] != wanted[key]:
+    params = spec.params
+    wanted = {
+        "task": spec.task.task,
+        "observation_size": spec.task.observation_length("policy"),
+        "num_actions": spec.task.actions.num_actions,
+        "network": {key: params[key] for key in ("algo", "model", "network")},
+        "normalize_input": params["config"]["normalize_input"],
+        "normalize_value": params["config"]["normalize_value"],
+    }
+    for key, value in wanted.items():
+        if state[key] != value:
             found, allowed = (
                 ("another network", "the network of the training configuration")
                 if key == "network"
-                else (f"{key} {state[key]}", f"{key} {wanted[key]}")
+                else (f"{key} {state[key]}", f"{key} {value}")
             )
             raise UserError(where, found, allowed)
     worlds = len(state["env_state"]["lengths"])
-    if worlds != len(wanted["env_state"]["lengths"]):
+    if worlds != spec.num_envs:
         raise UserError(where, f"was written with --num-envs {worlds}", f"--num-envs {worlds} to go on from it")
 
 
@@ -130,9 +138,10 @@ def run_training(
         TrainingDiverged: NaN or infinity.
     """
     state = load_checkpoint(resume_from, TRAINING_KEYS) if resume_from else None
+    if state is not None:
+        check_resumable(state, spec, f"checkpoint {resume_from}")
     agent = make_agent(spec, folder)
     if state is not None:
-        check_resumable(state, agent, f"checkpoint {resume_from}")
         agent.set_full_state_weights(state)
     history = History(folder / "history.csv", agent.epoch_num)
     agent.training_seconds, agent.training_cpu_seconds = history.latest("seconds"), history.latest("cpu_seconds")
