@@ -46,7 +46,7 @@ test: install-dev browser ## the tests, but for the slow ones (ARGS="-k name" fo
 	python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow" $(ARGS)
 
 test-slow: install-dev browser ## the slow tests
-	python -m pytest -m slow $(ARGS)
+	python -m pytest -m slow $(ARGS) || [ $$? -eq 5 ] # 5: there is none
 
 check: install-dev ## format, lint, types, workflow
 	ruff format --check $(SOURCES)
