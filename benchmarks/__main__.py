@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: measure, print and write docs/benchmarks.md. Run the pipeline first for the learning figures."""
+"""``python -m benchmarks``: measure, print and write docs/benchmarks.md; learning figures need a pipeline run first."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from benchmarks.table import markdown
 from dexhand_env.files import write_text
 from dexhand_env.stages.record import machine as this_machine
 
+INTRODUCTION = """Written by `make run && make bench`. Ratios are taken within one run, so they hold on a busy machine;
+seconds are this machine's. *wanted* is what the project holds itself to.
+"""
 PACKAGES = ("mujoco", "torch", "rl-games", "gymnasium", "snakemake", "dvc")
 
 
@@ -21,13 +24,9 @@ def main() -> int:
     machine = this_machine()
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES)
-    parts = [
-        "# Benchmarks\n",
-        "Written by `make run && make bench`. Ratios are taken within one run, so they hold on a busy machine; seconds\n"
-        "are this machine's. *wanted* is what the project holds itself to.\n",
-        f"{date.today().isoformat()}, commit {commit.stdout.strip() or 'unknown'}; {machine['processor']}, "
-        f"{machine['cores']} cores; Python {platform.python_version()}, {versions}.\n",
-    ]
+    made = f"{date.today().isoformat()}, commit {commit.stdout.strip() or 'unknown'}"
+    where = f"{machine['processor']}, {machine['cores']} cores; Python {platform.python_version()}, {versions}"
+    parts = ["# Benchmarks\n", INTRODUCTION, f"{made}; {where}.\n"]
     sections = (
         ("Environment", "Control steps per second; one is 0.02 s of one world.", environment.rows),
         ("Learning", "From the records of `make run`, whose train stage has one thread.", learning.rows),

@@ -36,7 +36,9 @@ def rows() -> list[Row]:
             wanted = "lower bound 0.96" if condition == "training" else "-"
             table.append(Row(f"{what}: success, {condition} physics", figures, f"{result['success_rate']:.4f}", wanted))
         frames = f"{selection['chosen']}, {chosen['frames']:,} frames"
-        table.append(Row(f"{what}: training until the chosen checkpoint", frames, f"{seconds:.1f} s of CPU", "at most 120"))
+        table.append(
+            Row(f"{what}: training until the chosen checkpoint", frames, f"{seconds:.1f} s of CPU", "at most 120")
+        )
         memory = max(stage["peak_memory_bytes"] for stage in stages.values()) / 1e6
         table.append(Row(f"{what}: peak memory of a stage", "largest process", f"{memory:.0f} MB", "under 1,000 MB"))
         total = sum(stage["seconds"] for stage in stages.values())

@@ -46,5 +46,7 @@ def rows() -> list[Row]:
         table.append(Row(f"`{name}`", f"{wall:.2f} s wall", f"{processor:.2f} s of CPU", "under 0.5 s of CPU"))
     if Path("results/BaseTask/report.html").is_file():
         processor, wall = _median_seconds(["snakemake", "--cores", "1", "results/BaseTask/report.html"])
-        table.append(Row("snakemake with nothing to do", f"{processor:.1f} s of CPU", f"{wall:.1f} s wall", "under 5 s"))
+        table.append(
+            Row("snakemake with nothing to do", f"{processor:.1f} s of CPU", f"{wall:.1f} s wall", "under 5 s")
+        )
     return table

@@ -126,9 +126,9 @@ def evaluate(experiment: Experiment, seed: Seed) -> None:
 @app.command()
 def report(experiment: Experiment) -> None:
     """Write results/<Experiment>/report.html and evaluation.json."""
-    from dexhand_env.stages.report import report as run
+    from dexhand_env.stages.report import experiment_folder, report_stage
 
-    typer.echo(run(experiment))
+    typer.echo(report_stage(experiment_folder(experiment)))
 
 
 @app.command()
@@ -156,7 +156,8 @@ def _run(commands: typer.Typer, program: str) -> int:
         result = commands(prog_name=program, standalone_mode=False)
     except (UserError, TyperException) as error:
         message = error.format_message() if hasattr(error, "format_message") else str(error)
-        print(f"{program}: {' '.join(message.split())}", file=sys.stderr)
+        if message:  # empty where the help was printed instead
+            print(f"{program}: {' '.join(message.split())}", file=sys.stderr)
         return MISTAKE
     return result if isinstance(result, int) else 0
 

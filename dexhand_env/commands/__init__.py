@@ -1,0 +1,1 @@
+"""What train.py and dexhand do once their options are parsed."""

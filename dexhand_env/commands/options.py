@@ -17,6 +17,7 @@ from dexhand_env.config.seeds import check_name
 from dexhand_env.config.task import TaskConfig
 from dexhand_env.config.yaml_files import parse_overrides
 from dexhand_env.errors import UserError
+from dexhand_env.sim.backends import check_backend
 
 RUNS = Path("runs")
 
@@ -77,6 +78,8 @@ def resolve(options: TrainOptions) -> ResolvedRun:
     Raises:
         UserError: the first mistake.
     """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UserError("WORLD_SIZE", "training in several processes is not part of this version", "one process")
     if options.test and options.checkpoint is None:
         raise UserError("--test", "given without --checkpoint", "--test --checkpoint PATH")
     if options.task not in TASK_CONFIGS:
@@ -95,7 +98,7 @@ def resolve(options: TrainOptions) -> ResolvedRun:
     checkpoint = None if options.checkpoint is None else Path(options.checkpoint)
     if checkpoint is not None and not checkpoint.is_file():
         raise UserError("--checkpoint", f"{checkpoint} is not a file", "runs/<name>/nn/checkpoint_<iteration>.pth")
-    sim_device, rl_device = _devices(options, notices)
+    sim_device, rl_device = _devices(options, task.sim.backend, notices)
     folder = _run_folder(options, checkpoint)
     _check_writable(folder)
     return ResolvedRun(
@@ -123,14 +126,12 @@ def _with_config(params: PPOParams, **changes: Any) -> PPOParams:
     return params.model_copy(update={"config": params.config.model_copy(update=changes)})
 
 
-def _devices(options: TrainOptions, notices: list[str]) -> tuple[str, str]:
+def _devices(options: TrainOptions, backend: str, notices: list[str]) -> tuple[str, str]:
     """What ``auto`` means here, and a refusal of what is not here."""
-    for option, device in (("--sim-device", options.sim_device), ("--rl-device", options.rl_device)):
-        kind, _, index = device.partition(":")
-        if device not in ("auto", "cpu") and not (kind == "cuda" and (index.isdigit() or device == "cuda")):
-            raise UserError(option, f"found {device!r}", "auto, cpu, cuda, cuda:0, cuda:1, ...")
-    if options.sim_device.startswith("cuda"):
-        raise UserError("--sim-device", f"{options.sim_device}: this version steps physics on the CPU", "auto, cpu")
+    check_backend(backend, "cpu" if options.sim_device == "auto" else options.sim_device)
+    kind, _, index = options.rl_device.partition(":")
+    if options.rl_device not in ("auto", "cpu", "cuda") and not (kind == "cuda" and index.isdigit()):
+        raise UserError("--rl-device", f"found {options.rl_device!r}", "auto, cpu, cuda, cuda:0, cuda:1, ...")
     rl_device = options.rl_device
     if rl_device.startswith("cuda"):
         import torch

@@ -10,6 +10,7 @@ import yaml
 from loguru import logger
 
 from dexhand_env.commands.options import ResolvedRun, TrainOptions, resolve
+from dexhand_env.errors import UserError
 from dexhand_env.files import write_text
 from dexhand_env.stages.record import given_threads
 
@@ -52,10 +53,8 @@ def _train(run: ResolvedRun) -> int:
     from dexhand_env.rl.agent import TrainingDiverged
     from dexhand_env.rl.checkpoint import TRAINING_KEYS, latest_checkpoint, load_checkpoint
     from dexhand_env.rl.console import ConsoleLog
-    from dexhand_env.rl.training import TrainingSpec, run_training
+    from dexhand_env.rl.training import TrainingSpec, check_resumable, run_training
 
-    if run.checkpoint is not None:
-        load_checkpoint(run.checkpoint, TRAINING_KEYS)  # refused before the run folder is touched
     spec = TrainingSpec(
         task=run.task,
         physics=run.physics,
@@ -67,6 +66,14 @@ def _train(run: ResolvedRun) -> int:
         threads=_threads(run),
         deterministic=run.options.torch_deterministic,
     )
+    if run.checkpoint is not None:  # refused before the run folder is touched
+        state = load_checkpoint(run.checkpoint, TRAINING_KEYS)
+        check_resumable(state, spec, f"checkpoint {run.checkpoint}")
+        done, wanted = state["iteration"], run.params.config.max_epochs
+        if done >= wanted:
+            raise UserError(
+                "--max-iterations", f"{wanted}, of which the checkpoint has done {done}", f"{done + 1} or more"
+            )
     write_run_files(run)
     with ConsoleLog(run.folder / "train.log", run.params.config.max_epochs, run.options.log_interval) as console:
         logger.info(f"training {run.options.task} in {run.folder}, seed {run.seed}")

@@ -1,4 +1,4 @@
-"""The typed form of a PPO configuration: rl_games' own YAML, ``params: {seed, algo, model, network, config}``.
+"""The typed form of a PPO configuration: rl_games' own YAML, ``params: {algo, model, network, config}``.
 
 Checked against rl_games 1.6.5: every key that its continuous PPO needs is required here, keys that it would ignore or
 that crash it are refused with the reason, and keys that this program sets itself are refused too.
@@ -66,6 +66,7 @@ class PPOConfig(Section):
         "env_name": "the task decides it",
         "env_config": "the task's YAML holds it",
         "features": "the program sets it",
+        "print_stats": "the log holds what it would print",
         "seq_length": "recurrent policies are not supported",
         "seq_len": "recurrent policies are not supported",
         "player": "policies are tested by this program, not by rl_games' player",
@@ -112,7 +113,6 @@ class PPOConfig(Section):
     torch_compile: Union[bool, Literal["default", "reduce-overhead", "max-autotune"]] = Field(
         description="compile the networks with torch; on a CPU this costs about 50 s and gains nothing"
     )
-    print_stats: Optional[bool] = Field(default=None, description="print rl_games' own line of speeds each iteration")
     central_value_config: Optional[CentralValue] = Field(
         default=None, description="a critic with a network of its own; leave it out for none"
     )
@@ -130,10 +130,10 @@ class PPOParams(Section):
     REFUSED_KEYS: ClassVar[Mapping[str, str]] = {
         "load_checkpoint": "rl_games ignores it; set --checkpoint",
         "load_path": "set --checkpoint",
-        "torch_threads": "set the environment variable DEXHAND_THREADS",
+        "torch_threads": "set --threads or the environment variable DEXHAND_THREADS",
+        "seed": "set --seed; an experiment's seeds stand in configs/experiments.yaml",
     }
 
-    seed: Optional[int] = Field(default=None, ge=0, lt=2**31, description="random seed; --seed overrides it")
     algo: Algorithm = Field(description="the algorithm")
     model: Model = Field(description="the model")
     network: Network = Field(description="the network")

@@ -1,0 +1,1 @@
+"""The vectorised environment: actions, observations, rewards, episodes."""

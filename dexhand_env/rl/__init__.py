@@ -1,0 +1,1 @@
+"""Learning with rl_games: agent, statistics, checkpoints, playing a policy."""

@@ -80,10 +80,12 @@ class DexHandAgent(A2CAgent):
     def get_full_state_weights(self) -> Dict[str, Any]:
         """Everything that decides how training goes on: tensors and plain values only."""
         prefix = "_orig_mod."  # of a compiled model
-        model = {name[len(prefix) :] if name.startswith(prefix) else name: value for name, value in self._weights()}
+        weights = self.model.state_dict().items()
+        model = {name[len(prefix) :] if name.startswith(prefix) else name: value for name, value in weights}
         state: Dict[str, Any] = {
             **self._policy_description,
             "model": model,
+            **self._critic_state(),
             "optimizer": self.optimizer.state_dict(),
             "iteration": self.epoch_num,
             "frames": self.frame,
@@ -98,8 +100,12 @@ class DexHandAgent(A2CAgent):
             state["rng_state"]["cuda"] = torch.cuda.get_rng_state(self.ppo_device)
         return state
 
-    def _weights(self):
-        return self.model.state_dict().items()
+    def _critic_state(self) -> Dict[str, Any]:
+        """The critic's own network and optimizer, where it has them."""
+        if not self.has_central_value:
+            return {}
+        critic = self.central_value_net
+        return {"critic": critic.state_dict(), "critic_optimizer": critic.optimizer.state_dict()}
 
     @property
     def device_is_cuda(self) -> bool:
@@ -114,6 +120,9 @@ class DexHandAgent(A2CAgent):
         """Go on from what ``get_full_state_weights`` gave."""
         self.model.load_state_dict(weights["model"])
         self.optimizer.load_state_dict(weights["optimizer"])
+        if self.has_central_value:
+            self.central_value_net.load_state_dict(weights["critic"])
+            self.central_value_net.optimizer.load_state_dict(weights["critic_optimizer"])
         self.epoch_num = weights["iteration"]
         self.frame = weights["frames"]
         self.last_lr = weights["learning_rate"]
@@ -150,7 +159,13 @@ class DexHandAgent(A2CAgent):
     def _iterate(self) -> Dict[str, float]:
         wall, cpu = time.perf_counter(), time.process_time()
         self.update_epoch()
-        result = self.train_epoch()
+        try:
+            result = self.train_epoch()
+        except (RuntimeError, ValueError) as error:
+            # torch refuses to sample from what is not a number.
+            if torch.isfinite(self.obs["obs"]).all():
+                raise
+            raise TrainingDiverged(f"an observation is not finite in iteration {self.epoch_num}") from error
         _, _, _, seconds, a_losses, c_losses, b_losses, entropies, kls, learning_rate, _ = result
         self.dataset.update_values_dict(None)
         self.frame += self.curr_frames

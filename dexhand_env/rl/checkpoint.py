@@ -77,8 +77,7 @@ def load_checkpoint(path: Path, keys: Tuple[str, ...] = POLICY_KEYS) -> Dict[str
     try:
         state = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
     except Exception as error:
-        reason = str(error).strip().split("\n")[0][:100]
-        raise UserError(where, f"cannot be read as weights ({type(error).__name__}: {reason})") from error
+        raise UserError(where, f"cannot be read as weights ({type(error).__name__})", "a checkpoint") from error
     if not isinstance(state, dict):
         raise UserError(where, f"holds a {type(state).__name__}", "a checkpoint written by train.py")
     missing = [key for key in keys if key not in state]

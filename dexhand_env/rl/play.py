@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Dict, List, Optional
 
 import numpy as np
 import torch
@@ -66,7 +66,6 @@ def play_episodes(
     episodes: int,
     threads: int = 1,
     record: bool = False,
-    on_step: Callable[[int, int], None] = lambda finished, episodes: None,
 ) -> tuple[EpisodeTable, Optional[Trajectories]]:
     """Play the episodes drawn from ``first_seed ... first_seed + episodes - 1``, all to their end.
 
@@ -78,7 +77,6 @@ def play_episodes(
         episodes: how many.
         threads: CPU threads of physics.
         record: keep the motion too.
-        on_step: called after each step with how many episodes have finished, of how many.
 
     Raises:
         UserError: a policy that does not fit the task.
@@ -90,7 +88,7 @@ def play_episodes(
         randomness = NumberedEpisodes(seeds, torch.device("cpu"))
         env = make_env(config, physics, len(seeds), randomness, threads=threads, auto_reset=False)
         policy.check(config.task, env.observation_sizes["policy"], env.num_actions, "checkpoint")
-        table, motion = _play(env, policy, np.array(seeds), record, lambda done, b=begin: on_step(b + done, episodes))
+        table, motion = _play(env, policy, np.array(seeds), record)
         tables.append(table)
         if motion is not None:
             motions.append(motion)
@@ -98,7 +96,7 @@ def play_episodes(
 
 
 def _play(
-    env: DexHandEnv, policy: Policy, seeds: np.ndarray, record: bool, on_step: Callable[[int], None]
+    env: DexHandEnv, policy: Policy, seeds: np.ndarray, record: bool
 ) -> tuple[EpisodeTable, Optional[Trajectories]]:
     names = np.array(env.outcome_names)
     outcomes = torch.zeros(env.num_envs, dtype=torch.int64)
@@ -115,7 +113,6 @@ def _play(
             joints.append(env.sim.joint_positions.numpy().copy())
             poses = torch.cat((env.sim.object_positions, env.sim.object_quaternions), dim=-1)
             objects.append(poses.numpy().copy())
-        on_step(int((~env.active).sum()))
     counters = env.sim.counters()
     table = EpisodeTable(
         seeds=seeds,

@@ -1,0 +1,1 @@
+"""What steps physics: one contract, and the backends behind it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import xml.etree.ElementTree as ElementTree
-from typing import Tuple
+from typing import Iterable, Tuple
 
 from dexhand_env.config.physics import Physics
 from dexhand_env.hand.model import hand_element
@@ -50,7 +50,7 @@ class Scene:
     objects: Tuple[SceneObject, ...] = ()
 
 
-def _numbers(values) -> str:
+def _numbers(values: Iterable[float]) -> str:
     return " ".join(repr(float(value)) for value in values)
 
 
@@ -96,7 +96,9 @@ def scene_mjcf(scene: Scene, physics: Physics) -> str:
     root = hand_element(scene.side)
     root.insert(0, _option(physics))
     worldbody = root.find("worldbody")
-    hand = worldbody.find("body[@name='floating_base']")
+    hand = root.find("worldbody/body[@name='floating_base']")
+    assert worldbody is not None  # the hand's own file has both
+    assert hand is not None
     hand.set("pos", _numbers((0.0, 0.0, scene.spawn_height_m)))
     if scene.table:
         table = ElementTree.Element(

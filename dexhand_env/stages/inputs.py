@@ -65,7 +65,7 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
 
 
 def seed_stage(name: str, summary: str, run: Callable[[str, int], Any], arguments: Sequence[str] | None = None) -> int:
-    """The command line of a stage that takes an experiment and a seed; returns the exit code, 2 for a user's mistake."""
+    """The command line of a stage of one experiment and seed; returns the exit code, 2 for a user's mistake."""
     parser = argparse.ArgumentParser(prog=f"python -m dexhand_env.stages.{name}", description=summary)
     parser.add_argument("experiment", help="its name: configs/<Experiment>.yaml")
     parser.add_argument("seed", type=int, help="the training seed")

@@ -1,4 +1,4 @@
-"""How a stage ran: when, how long, on what, from which commit; kept apart from its results, which must not depend on it."""
+"""How a stage ran: when, how long, on what, from which commit; kept apart from results, which must not depend on it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from dexhand_env.errors import UserError
 from dexhand_env.files import write_json
 
 THREADS_VARIABLE = "DEXHAND_THREADS"
@@ -23,9 +24,17 @@ COMPUTE_LOCK = Path("requirements/compute.txt")
 
 
 def given_threads() -> int:
-    """CPU threads that the stage was given: DEXHAND_THREADS, else every core that the process may use."""
+    """CPU threads that the stage was given: DEXHAND_THREADS, else every core that the process may use.
+
+    Raises:
+        UserError: DEXHAND_THREADS is not a number of threads.
+    """
     text = os.environ.get(THREADS_VARIABLE, "")
-    return int(text) if text.isdigit() and int(text) > 0 else len(os.sched_getaffinity(0))
+    if not text:
+        return len(os.sched_getaffinity(0))
+    if not text.isdigit() or int(text) < 1:
+        raise UserError(THREADS_VARIABLE, f"found {text!r}", "a number of threads, 1 or more")
+    return int(text)
 
 
 def _git(*arguments: str) -> str | None:

@@ -48,13 +48,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         folder = experiment_folder(options.experiment)
-        with record_stage("report", folder / "stages" / "report.json"):
-            page = write_report(folder)
-        print(page)
+        print(report_stage(folder))
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
     return 0
+
+
+def report_stage(folder: Path) -> Path:
+    """Write the report of the experiment whose results are in ``folder``, and the record of how that ran."""
+    with record_stage("report", folder / "stages" / "report.json"):
+        return write_report(folder)
 
 
 def experiment_folder(experiment: str) -> Path:

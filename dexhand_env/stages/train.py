@@ -2,8 +2,8 @@
 
     python -m dexhand_env.stages.train <Experiment> <seed>
 
-Training runs in ``runs/<Experiment>-seed<seed>-<fingerprint>``, a folder that no tool deletes, and goes on there from its
-last checkpoint after a kill. Only a finished training is published, in one step a file.
+Training runs in ``runs/<Experiment>-seed<seed>-<fingerprint>``, a folder that no tool deletes, and goes on there from
+its last checkpoint after a kill. Only a finished training is published, in one step a file.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Tasks: goals, reward terms, success."""

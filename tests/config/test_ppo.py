@@ -44,7 +44,7 @@ def test_a_dump_is_json_without_absent_keys_and_loads_to_an_equal_configuration(
         ("config.num_actors=1", "this key is not taken: the number of environments decides it"),
         ("config.device=cpu", "this key is not taken: set --rl-device"),
         ("load_checkpoint=true", "params.load_checkpoint: this key is not taken: rl_games ignores it"),
-        ("torch_threads=2", "this key is not taken: set the environment variable DEXHAND_THREADS"),
+        ("torch_threads=2", "this key is not taken: set --threads or the environment variable DEXHAND_THREADS"),
         ("network.rnn={}", "this key is not taken: recurrent policies are not supported"),
         ("network.space.discrete={}", "this key is not taken: the hand's actions are continuous"),
         ("config.gama=1", "params.config.gama: unknown key; allowed: gamma (the nearest), or one of the"),
@@ -65,7 +65,7 @@ def test_a_dump_is_json_without_absent_keys_and_loads_to_an_equal_configuration(
         ("network.mlp.units=[64, 0]", "params.network.mlp.units[1]: found 0; allowed: a whole number from 1"),
         ("model.name=continuous_a2c", "found 'continuous_a2c'; allowed: continuous_a2c_logstd"),
         ("algo.name=sac", "found 'sac'; allowed: a2c_continuous"),
-        ("seed=-1", "params.seed: found -1; allowed: a whole number at least 0"),
+        ("seed=1", "params.seed: this key is not taken: set --seed"),
     ],
 )
 def test_what_rl_games_would_ignore_or_crash_on_is_refused(override: str, message: str) -> None:

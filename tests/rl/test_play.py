@@ -110,11 +110,3 @@ def test_recorded_motion_is_that_of_the_episodes(monkeypatch: pytest.MonkeyPatch
     _, in_batches = played(record=True)
     np.testing.assert_allclose(in_batches.joint_positions, motion.joint_positions, atol=1e-5)
     np.testing.assert_allclose(in_batches.goal_joints, motion.goal_joints, atol=1e-6)
-
-
-def test_progress_counts_up_to_all_episodes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(play, "WORLDS_AT_ONCE", 4)
-    seen: List[Tuple[int, int]] = []
-    played(on_step=lambda finished, episodes: seen.append((finished, episodes)))
-    assert seen == sorted(seen)
-    assert seen[-1] == (EPISODES, EPISODES)
