@@ -113,8 +113,9 @@ def _legend(names: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def _curve_rows(history: History, column: str, series: str) -> list[dict[str, Any]]:
-    values = history.columns.get(column, [])
-    seconds = history.columns.get("seconds", [None] * len(values))
+    # A column that never had a value, as where no episode ended, is not in the file.
+    empty = [None] * len(history.columns["frames"])
+    values, seconds = history.columns.get(column, empty), history.columns.get("seconds", empty)
     rows: list[dict[str, Any]] = [
         {
             "frames": int(frames),

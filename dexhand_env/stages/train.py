@@ -73,16 +73,18 @@ def train(experiment: str, seed: int) -> None:
 
 
 def publish(folder: Path, target: SeedFolder) -> None:
-    """Copy the checkpoints and the history of a finished run to the results, each in one step."""
+    """Copy a finished run's checkpoints and history to the results; nothing is replaced before all is read."""
     target.path.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".checkpoints.", dir=target.path))
-    for checkpoint in sorted((folder / "nn").glob("checkpoint_*.pth")):
-        shutil.copyfile(checkpoint, temporary / checkpoint.name)
-    temporary.chmod(0o755)
-    if target.checkpoints.exists():
-        shutil.rmtree(target.checkpoints)
-    os.replace(temporary, target.checkpoints)
-    write_bytes(target.path / "history.csv", (folder / "history.csv").read_bytes())
+    history = (folder / "history.csv").read_bytes()
+    with tempfile.TemporaryDirectory(prefix=".publish.", dir=target.path) as temporary:
+        copies = Path(temporary) / "checkpoints"
+        copies.mkdir()
+        for checkpoint in sorted((folder / "nn").glob("checkpoint_*.pth")):
+            shutil.copyfile(checkpoint, copies / checkpoint.name)
+        if target.checkpoints.exists():
+            os.replace(target.checkpoints, Path(temporary) / "replaced")
+        os.replace(copies, target.checkpoints)
+    write_bytes(target.path / "history.csv", history)
 
 
 if __name__ == "__main__":
