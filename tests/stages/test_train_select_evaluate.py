@@ -239,7 +239,6 @@ def test_publishing_replaces_what_was_there(mine: Path) -> None:
     assert (mine / FOLDER / "checkpoints").stat().st_mode & 0o777 == 0o755
 
 
-@pytest.mark.xfail(strict=True, reason="publish removes the old checkpoints first and leaves its temporary folder")
 @pytest.mark.parametrize("broken", ["checkpoint", "history"])
 def test_publishing_leaves_nothing_partial(mine: Path, broken: str) -> None:
     run = run_folder(mine)
