@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: measure, print and write docs/benchmarks.md; learning figures need a pipeline run first."""
+"""``python -m benchmarks``: measure, print and write docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks.table import markdown
 from dexhand_env.files import write_text
 from dexhand_env.stages.record import machine as this_machine
 
-INTRODUCTION = """Written by `make run && make bench`. Ratios are taken within one run, so they hold on a busy machine;
+INTRODUCTION = """Written by `make bench`. Ratios are taken within one run, so they hold on a busy machine;
 seconds are this machine's. *wanted* is what the project holds itself to.
 """
 PACKAGES = ("mujoco", "torch", "rl-games", "gymnasium", "snakemake", "dvc")
@@ -29,7 +29,7 @@ def main() -> int:
     parts = ["# Benchmarks\n", INTRODUCTION, f"{made}; {where}.\n"]
     sections = (
         ("Environment", "Control steps per second; one is 0.02 s of one world.", environment.rows),
-        ("Learning", "From the records of `make run`, whose train stage has one thread.", learning.rows),
+        ("Learning", "BaseTask through the whole pipeline, one core.", learning.rows),
         ("Answering", "Medians of five runs.", startup.rows),
     )
     for title, note, rows in sections:

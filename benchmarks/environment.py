@@ -17,7 +17,7 @@ from dexhand_env.config.physics import Physics, load_physics
 from dexhand_env.config.registry import load_task
 from dexhand_env.env.randomness import TrainingRandomness
 from dexhand_env.env.vec_env import DexHandEnv
-from dexhand_env.sim.mujoco_cpu import compile_scene
+from dexhand_env.sim.mujoco_cpu import STATE_FIELDS, compile_scene
 from dexhand_env.tasks.registry import make_env, task_class
 
 WORLDS = 256
@@ -57,7 +57,7 @@ def environment_against_physics(preset: str, threads: int) -> tuple[float, float
     raw_rates, env_rates = [], []
     for _ in range(ROUNDS):
         actions = torch.rand((STEPS, WORLDS, env.num_actions), generator=generator) * 2 - 1
-        state = env.sim.get_state()
+        state = env.get_state()
         targets = []
 
         def step_env(index: int, actions: torch.Tensor = actions) -> None:
@@ -65,13 +65,12 @@ def environment_against_physics(preset: str, threads: int) -> tuple[float, float
 
         env_rates.append(_rate(step_env))
         # The rollout once more, to record what the actuators were told.
-        env.sim.set_state(state)
+        env.set_state(state)
         for index in range(STEPS):
             env.step(actions[index])
             targets.append(env.sim.joint_targets.numpy().astype(np.float64))
-        raw.state[...] = 0.0
-        for name, value in state.items():
-            raw.bind(name)[...] = value.numpy()
+        for name in STATE_FIELDS:
+            raw.bind(name)[...] = state["sim"][name].numpy()
 
         def step_raw(index: int, targets: list[np.ndarray] = targets) -> None:
             controls[...] = targets[index]

@@ -16,6 +16,11 @@ RUNS = 5
 BIN = Path(sys.executable).parent
 
 
+def own_environment() -> dict[str, str]:
+    """The environment with this Python's programs first, for an unactivated virtual environment."""
+    return {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"}
+
+
 def _median_seconds(command: list[str]) -> tuple[float, float]:
     """Medians of processor and wall seconds over a few runs, after one that warms the file cache.
 
@@ -23,10 +28,9 @@ def _median_seconds(command: list[str]) -> tuple[float, float]:
         RuntimeError: the command failed.
     """
     processor, wall = [], []
-    environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"}
     for _ in range(RUNS + 1):
         before, clock = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-        result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        result = subprocess.run(command, capture_output=True, text=True, env=own_environment(), check=False)
         wall.append(time.perf_counter() - clock)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         processor.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
@@ -36,7 +40,7 @@ def _median_seconds(command: list[str]) -> tuple[float, float]:
 
 
 def rows() -> list[Row]:
-    """Help texts, and a pipeline with nothing to do where results are there."""
+    """Help texts."""
     table = []
     for name, command in (
         ("train.py --help", [sys.executable, "train.py", "--help"]),
@@ -44,9 +48,4 @@ def rows() -> list[Row]:
     ):
         processor, wall = _median_seconds(command)
         table.append(Row(f"`{name}`", f"{wall:.2f} s wall", f"{processor:.2f} s of CPU", "under 0.5 s of CPU"))
-    if Path("results/BaseTask/report.html").is_file():
-        processor, wall = _median_seconds(["snakemake", "--cores", "1", "results/BaseTask/report.html"])
-        table.append(
-            Row("snakemake with nothing to do", f"{processor:.1f} s of CPU", f"{wall:.1f} s wall", "under 5 s")
-        )
     return table

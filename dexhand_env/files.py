@@ -9,7 +9,23 @@ import tempfile
 from pathlib import Path
 from typing import Any, Union
 
+from dexhand_env.errors import UserError
+
 PathLike = Union[str, "os.PathLike[str]"]
+
+
+def require_writable(folder: PathLike) -> None:
+    """See that files can be written in ``folder``, which need not exist yet, before anything long begins.
+
+    Raises:
+        UserError: a file stands in its way, or the nearest folder that exists may not be written.
+    """
+    path = Path(folder)
+    existing = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+    if not existing.is_dir():
+        raise UserError(str(folder), f"cannot be made: {existing.name} is not a folder", "a folder that you may write to")
+    if not os.access(existing, os.W_OK):
+        raise UserError(str(folder), "cannot be written", "a folder that you may write to")
 
 
 def write_bytes(path: PathLike, data: bytes) -> None:

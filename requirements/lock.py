@@ -13,7 +13,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-COMPUTE = ["gymnasium", "mujoco", "numpy", "omegaconf", "pyarrow", "pydantic", "pyyaml", "rl-games", "torch"]
+COMPUTE = ["gymnasium", "mujoco", "numpy", "pyarrow", "pydantic", "pyyaml", "rl-games", "torch"]
 PROJECT = "dexhand-env"
 LEFT_OUT = {PROJECT, "pip"}
 

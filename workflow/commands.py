@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dexhand_env.config.seeds import load_seeds
 from dexhand_env.errors import UserError
+from dexhand_env.files import require_writable
 from workflow.plan import update
 from workflow.stamps import refresh
 
@@ -27,8 +28,12 @@ def prepare(root: Path) -> dict[str, tuple[int, ...]]:
     """
     try:
         plan, _ = update(root)
+        experiments = load_seeds(root / "configs")
+        for name, seeds in experiments.items():
+            for folder in ("runs", *(f"results/{name}/seed{seed}" for seed in seeds)):
+                require_writable(root / folder)
         refresh(root, plan)
-        return load_seeds(root / "configs")
+        return experiments
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None

@@ -9,6 +9,8 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+from dexhand_env.stages.record import available_cores
+
 COMPUTE = ("torch", "mujoco", "rl-games", "numpy")
 PIPELINE = ("snakemake", "dvc", "altair", "viser")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -26,7 +28,7 @@ def checks() -> list[tuple[str, bool, str]]:
     found = [("Python", sys.version_info >= (3, 11), f"{platform.python_version()} (3.11 or newer is needed)")]
     found += [(name, *_installed(name)) for name in (*COMPUTE, *PIPELINE)]
     memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    found.append(("cores", True, str(len(os.sched_getaffinity(0)))))
+    found.append(("cores", True, str(available_cores())))
     found.append(("memory", memory_gb > 2, f"{memory_gb:.1f} GB (BaseTask needs 1 GB)"))
     free_gb = shutil.disk_usage(".").free / 1e9
     found.append(("disk here", free_gb > 1, f"{free_gb:.1f} GB free"))

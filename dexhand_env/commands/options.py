@@ -17,6 +17,7 @@ from dexhand_env.config.seeds import check_name
 from dexhand_env.config.task import TaskConfig
 from dexhand_env.config.yaml_files import parse_overrides
 from dexhand_env.errors import UserError
+from dexhand_env.files import require_writable
 from dexhand_env.sim.backends import check_backend
 
 RUNS = Path("runs")
@@ -100,7 +101,7 @@ def resolve(options: TrainOptions) -> ResolvedRun:
         raise UserError("--checkpoint", f"{checkpoint} is not a file", "runs/<name>/nn/checkpoint_<iteration>.pth")
     sim_device, rl_device = _devices(options, task.sim.backend, notices)
     folder = _run_folder(options, checkpoint)
-    _check_writable(folder)
+    require_writable(folder)
     return ResolvedRun(
         options=options,
         task=task,
@@ -157,9 +158,3 @@ def _run_folder(options: TrainOptions, checkpoint: Path | None) -> Path:
         latest = folder / "nn" / "checkpoint_<iteration>.pth"
         raise UserError("--experiment-name", f"{folder} exists", f"another name, or --checkpoint {latest} to go on")
     return folder
-
-
-def _check_writable(folder: Path) -> None:
-    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise UserError(str(existing), "cannot be written to", "a folder that you may write to")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from loguru import logger
@@ -13,6 +13,9 @@ from dexhand_env.commands.options import ResolvedRun, TrainOptions, resolve
 from dexhand_env.errors import UserError
 from dexhand_env.files import write_text
 from dexhand_env.stages.record import given_threads
+
+if TYPE_CHECKING:
+    from dexhand_env.rl.training import TrainingSpec
 
 INTERRUPTED = 130
 # Far from the seeds of training, selection and evaluation.
@@ -26,8 +29,6 @@ def train_or_test(options: TrainOptions) -> int:
         UserError: a mistake in options or files; nothing has been written then.
     """
     run = resolve(options)
-    for notice in run.notices:
-        print(notice, flush=True)
     return _test(run) if options.test else _train(run)
 
 
@@ -49,11 +50,30 @@ def write_run_files(run: ResolvedRun) -> None:
     write_text(run.folder / "train_config.yaml", yaml.safe_dump({"params": run.params.dump()}, sort_keys=False))
 
 
+def _print(notices: tuple[str, ...]) -> None:
+    for notice in notices:
+        print(notice, flush=True)
+
+
+def _check_resumption(run: ResolvedRun, spec: TrainingSpec) -> int:
+    """Refuse a checkpoint that training cannot go on from; returns the seed that it was trained with."""
+    from dexhand_env.rl.checkpoint import TRAINING_KEYS, load_checkpoint
+    from dexhand_env.rl.training import check_resumable
+
+    assert run.checkpoint is not None
+    state = load_checkpoint(run.checkpoint, TRAINING_KEYS)
+    check_resumable(state, spec, f"checkpoint {run.checkpoint}")
+    done, wanted = state["iteration"], run.params.config.max_epochs
+    if done >= wanted:
+        raise UserError("--max-iterations", f"{wanted}, of which the checkpoint has done {done}", f"{done + 1} or more")
+    return int(state["seed"])
+
+
 def _train(run: ResolvedRun) -> int:
     from dexhand_env.rl.agent import TrainingDiverged
-    from dexhand_env.rl.checkpoint import TRAINING_KEYS, latest_checkpoint, load_checkpoint
+    from dexhand_env.rl.checkpoint import latest_checkpoint
     from dexhand_env.rl.console import ConsoleLog
-    from dexhand_env.rl.training import TrainingSpec, check_resumable, run_training
+    from dexhand_env.rl.training import TrainingSpec, run_training
 
     spec = TrainingSpec(
         task=run.task,
@@ -64,16 +84,16 @@ def _train(run: ResolvedRun) -> int:
         sim_device=run.sim_device,
         rl_device=run.rl_device,
         threads=_threads(run),
+        learner_threads=_threads(run),
         deterministic=run.options.torch_deterministic,
     )
+    notices = run.notices
     if run.checkpoint is not None:  # refused before the run folder is touched
-        state = load_checkpoint(run.checkpoint, TRAINING_KEYS)
-        check_resumable(state, spec, f"checkpoint {run.checkpoint}")
-        done, wanted = state["iteration"], run.params.config.max_epochs
-        if done >= wanted:
-            raise UserError(
-                "--max-iterations", f"{wanted}, of which the checkpoint has done {done}", f"{done + 1} or more"
-            )
+        seed = _check_resumption(run, spec)
+        if seed != run.seed:
+            notices += (f"going on with the random numbers of seed {seed}, the checkpoint's",)
+            run, spec = dataclasses.replace(run, seed=seed), dataclasses.replace(spec, seed=seed)
+    _print(notices)
     write_run_files(run)
     with ConsoleLog(run.folder / "train.log", run.params.config.max_epochs, run.options.log_interval) as console:
         logger.info(f"training {run.options.task} in {run.folder}, seed {run.seed}")
@@ -97,7 +117,8 @@ def _test(run: ResolvedRun) -> int:
     threads = _threads(run)
     torch.set_num_threads(threads)
     assert isinstance(run.checkpoint, Path)
-    policy = Policy(load_checkpoint(run.checkpoint), torch.device("cpu"))
+    policy = Policy(load_checkpoint(run.checkpoint), torch.device("cpu"), f"checkpoint {run.checkpoint}")
+    _print(run.notices)
     table, _ = play_episodes(run.task, run.physics, policy, TEST_FIRST_SEED, run.options.episodes, threads)
     for index in range(len(table.success)):
         metrics = "".join(f", {name} {values[index]:.4f}" for name, values in table.metrics.items())

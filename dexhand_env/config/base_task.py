@@ -25,7 +25,9 @@ class Success(Section):
 
     position_m: float = Field(gt=0, le=1, description="largest distance of the base from its goal, m")
     rotation_rad: float = Field(gt=0, le=math.pi, description="largest angle of the base from its goal, rad")
-    finger_rad: float = Field(gt=0, le=math.pi, description="largest mean error of the 12 finger controls, rad")
+    finger_rad: float = Field(
+        gt=0, le=math.pi, description="largest mean error of the 19 finger joints that controls drive, rad"
+    )
     hold_steps: int = Field(ge=1, le=1_000_000, description="control steps in a row for which all this must hold")
 
 

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from typing_extensions import Annotated
 
 from dexhand_env.config.actions import Actions
-from dexhand_env.config.physics import Physics, load_physics, physics_names
+from dexhand_env.config.physics import physics_names
 from dexhand_env.config.schema import FROM_LIST, Section, choices, problem, shown
 
 # Observation keys of every task: what each is, its unit, and its length (None: the number of policy actions).
@@ -34,7 +34,7 @@ Weight = Annotated[float, Field(ge=-1e6, le=1e6)]
 class Sim(Section):
     """The simulator."""
 
-    backend: Literal["auto", "mujoco", "mujoco_warp", "isaac_gym"] = Field(
+    backend: Literal["auto", "mujoco"] = Field(
         description="what steps the physics; auto takes the best that the simulation device has"
     )
     physics: str = Field(description="a preset of cfg/physics.yaml")
@@ -45,10 +45,6 @@ class Sim(Section):
         if name not in physics_names():
             raise problem(f"found {shown(name)}", choices(physics_names(), name))
         return name
-
-    def expanded(self) -> Physics:
-        """The preset with all its values."""
-        return load_physics(self.physics)
 
 
 class Hand(Section):

@@ -7,7 +7,7 @@ from typing import Dict, Optional
 import torch
 
 from dexhand_env.env.actions import HandControls
-from dexhand_env.hand.joints import pad_sites, tip_sites
+from dexhand_env.hand.joints import tip_sites
 from dexhand_env.sim.contract import Simulation
 
 
@@ -28,7 +28,6 @@ class RobotHand:
         self.controls = controls
         self._sim = sim
         self._tip_sites = tip_sites(side)
-        self._pad_sites = pad_sites(side)
         size = (sim.num_envs, controls.num_actions)
         self.control_targets = torch.zeros((sim.num_envs, len(controls.lower)), device=sim.device)
         self.actions = torch.zeros(size, device=sim.device)
@@ -69,11 +68,6 @@ class RobotHand:
     def fingertip_positions(self) -> torch.Tensor:
         """(num_envs, 5, 3), thumb first."""
         return self._sim.site_poses(self._tip_sites)[0]
-
-    @property
-    def pad_positions(self) -> torch.Tensor:
-        """Centres of the finger pads, (num_envs, 5, 3), thumb first."""
-        return self._sim.site_poses(self._pad_sites)[0]
 
     @property
     def fingertip_forces(self) -> torch.Tensor:

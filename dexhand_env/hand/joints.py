@@ -79,10 +79,6 @@ def fingertip_bodies(side: str = "right") -> tuple[str, ...]:
     return tuple(f"{side_prefix(side)}_f_link{finger}_4" for finger in range(1, 6))
 
 
-FINGERTIP_BODIES = fingertip_bodies
-"""The same function, named like the constants that it stands beside."""
-
-
 def tip_sites(side: str = "right") -> tuple[str, ...]:
     """The five sites at the ends of the fingers, thumb first."""
     return tuple(f"{side_prefix(side)}_f_link{finger}_tip" for finger in range(1, 6))

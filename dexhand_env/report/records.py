@@ -119,6 +119,19 @@ class StageRun(Recorded):
     machine: Machine = Machine()
     threads: int | None = None
     seed: int | None = None
+    resumed: bool = False
+    training_seconds: float | None = None
+    training_cpu_seconds: float | None = None
+
+    @property
+    def whole_seconds(self) -> float:
+        """How long the stage took; of a resumed training, all its parts rather than the last."""
+        return self.training_seconds if self.resumed and self.training_seconds is not None else self.seconds
+
+    @property
+    def whole_cpu_seconds(self) -> float | None:
+        """The same in processor seconds."""
+        return self.training_cpu_seconds if self.resumed else self.cpu_seconds
 
 
 @dataclass(frozen=True)

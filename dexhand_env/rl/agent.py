@@ -32,12 +32,14 @@ class DexHandAgent(A2CAgent):
     Args:
         params: rl_games' ``params``, complete and checked; ``config.max_epochs`` is the total number of iterations.
         env: the environment.
-        task: name of the task, kept in checkpoints.
+        task, seed: kept in checkpoints, to tell what they are of.
         folder: the run folder; checkpoints go to ``nn/``, TensorBoard events to ``summaries/``.
         device: where the learner runs.
     """
 
-    def __init__(self, params: Dict[str, Any], env: DexHandEnv, task: str, folder: Path, device: torch.device) -> None:
+    def __init__(
+        self, params: Dict[str, Any], env: DexHandEnv, task: str, seed: int, folder: Path, device: torch.device
+    ) -> None:
         self.statistics = TrainingStatistics(env.num_envs, env.outcome_names, env.device)
         adapter = RlGamesEnv(env, device)
         info = adapter.get_env_info()
@@ -64,6 +66,7 @@ class DexHandAgent(A2CAgent):
         self._checkpoint_folder = folder / "nn"
         self._policy_description = {
             "task": task,
+            "seed": seed,
             "network": {key: params[key] for key in ("algo", "model", "network")},
             "observation_size": info["observation_space"].shape[0],
             "num_actions": env.num_actions,
@@ -105,7 +108,11 @@ class DexHandAgent(A2CAgent):
         if not self.has_central_value:
             return {}
         critic = self.central_value_net
-        return {"critic": critic.state_dict(), "critic_optimizer": critic.optimizer.state_dict()}
+        return {
+            "critic": critic.state_dict(),
+            "critic_optimizer": critic.optimizer.state_dict(),
+            "critic_progress": {"epoch_num": critic.epoch_num, "frame": critic.frame, "lr": float(critic.lr)},
+        }
 
     @property
     def device_is_cuda(self) -> bool:
@@ -121,8 +128,11 @@ class DexHandAgent(A2CAgent):
         self.model.load_state_dict(weights["model"])
         self.optimizer.load_state_dict(weights["optimizer"])
         if self.has_central_value:
-            self.central_value_net.load_state_dict(weights["critic"])
-            self.central_value_net.optimizer.load_state_dict(weights["critic_optimizer"])
+            critic = self.central_value_net
+            critic.load_state_dict(weights["critic"])
+            critic.optimizer.load_state_dict(weights["critic_optimizer"])
+            for name, value in weights["critic_progress"].items():
+                setattr(critic, name, value)
         self.epoch_num = weights["iteration"]
         self.frame = weights["frames"]
         self.last_lr = weights["learning_rate"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import torch
 
@@ -13,27 +13,28 @@ from dexhand_env.errors import UserError
 from dexhand_env.files import write_bytes
 
 # What a file must hold to be a policy, and what more it must hold to go on training.
-POLICY_KEYS = (
-    "model",
-    "task",
-    "network",
-    "observation_size",
-    "num_actions",
-    "normalize_input",
-    "normalize_value",
-)
-TRAINING_KEYS = (
-    *POLICY_KEYS,
-    "optimizer",
-    "iteration",
-    "frames",
-    "learning_rate",
-    "entropy_coefficient",
-    "best_return",
-    "statistics",
-    "env_state",
-    "rng_state",
-)
+POLICY_KEYS: Dict[str, type] = {
+    "model": dict,
+    "task": str,
+    "network": dict,
+    "observation_size": int,
+    "num_actions": int,
+    "normalize_input": bool,
+    "normalize_value": bool,
+    "iteration": int,
+    "frames": int,
+}
+TRAINING_KEYS: Dict[str, type] = {
+    **POLICY_KEYS,
+    "seed": int,
+    "optimizer": dict,
+    "learning_rate": float,
+    "entropy_coefficient": float,
+    "best_return": float,
+    "statistics": dict,
+    "env_state": dict,
+    "rng_state": dict,
+}
 BEST = "checkpoint_best.pth"
 _NUMBERED = re.compile(r"checkpoint_(\d+)\.pth")
 
@@ -65,7 +66,7 @@ def save_checkpoint(path: Path, state: Dict[str, Any]) -> None:
     write_bytes(path, buffer.getvalue())
 
 
-def load_checkpoint(path: Path, keys: Tuple[str, ...] = POLICY_KEYS) -> Dict[str, Any]:
+def load_checkpoint(path: Path, keys: Mapping[str, type] = POLICY_KEYS) -> Dict[str, Any]:
     """Read a checkpoint on the CPU, tensors and plain values only.
 
     Raises:
@@ -80,7 +81,7 @@ def load_checkpoint(path: Path, keys: Tuple[str, ...] = POLICY_KEYS) -> Dict[str
         raise UserError(where, f"cannot be read as weights ({type(error).__name__})", "a checkpoint") from error
     if not isinstance(state, dict):
         raise UserError(where, f"holds a {type(state).__name__}", "a checkpoint written by train.py")
-    missing = [key for key in keys if key not in state]
+    missing = [key for key, kind in keys.items() if not isinstance(state.get(key), kind)]
     if missing:
         raise UserError(where, f"lacks {', '.join(missing)}", "a checkpoint written by train.py")
     return state

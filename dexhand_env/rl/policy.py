@@ -17,12 +17,13 @@ class Policy:
     Args:
         state: what ``load_checkpoint`` gave.
         device: where it runs.
+        where: names the checkpoint in errors.
 
     Raises:
         UserError: weights that do not fit the network stored beside them.
     """
 
-    def __init__(self, state: Dict[str, Any], device: torch.device) -> None:
+    def __init__(self, state: Dict[str, Any], device: torch.device, where: str = "checkpoint") -> None:
         # rl_games takes seconds to import, so only what plays a policy pays for it.
         from rl_games.algos_torch.model_builder import ModelBuilder
 
@@ -37,12 +38,12 @@ class Policy:
             "normalize_value": state["normalize_value"],
             "normalize_input": state["normalize_input"],
         }
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints as it builds
-            self._model = ModelBuilder().load(state["network"]).build(sizes)
         try:
+            with contextlib.redirect_stdout(io.StringIO()):  # it prints as it builds
+                self._model = ModelBuilder().load(state["network"]).build(sizes)
             self._model.load_state_dict(state["model"])
-        except RuntimeError as error:
-            raise UserError("checkpoint", str(error).split("\n")[0]) from error
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise UserError(where, f"its weights do not fit its network ({type(error).__name__})") from error
         self._model.to(device).eval()
 
     @torch.no_grad()

@@ -9,6 +9,7 @@ import signal
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, Optional
 
+import filelock
 import numpy as np
 import torch
 
@@ -32,7 +33,8 @@ class TrainingSpec:
         num_envs: number of worlds.
         seed: of weights, exploration and episodes.
         sim_device, rl_device: ``cpu`` or ``cuda:<index>``.
-        threads: CPU threads of physics and learner.
+        threads: CPU threads of physics, which change nothing but the speed.
+        learner_threads: CPU threads of the learner. Weights depend on them in their last bits, since sums are split.
         deterministic: use deterministic algorithms only.
     """
 
@@ -44,6 +46,7 @@ class TrainingSpec:
     sim_device: str = "cpu"
     rl_device: str = "cpu"
     threads: int = 1
+    learner_threads: int = 1
     deterministic: bool = False
 
 
@@ -85,10 +88,10 @@ def interruptible() -> Iterator[Callable[[], bool]]:
 
 def make_agent(spec: TrainingSpec, folder: Path) -> DexHandAgent:
     """The agent and its environment, seeded."""
-    seed_everything(spec.seed, spec.threads, spec.deterministic)
+    seed_everything(spec.seed, spec.learner_threads, spec.deterministic)
     randomness = TrainingRandomness(spec.seed, torch.device(spec.sim_device))
     env = make_env(spec.task, spec.physics, spec.num_envs, randomness, spec.sim_device, spec.threads)
-    return DexHandAgent(spec.params, env, spec.task.task, folder, torch.device(spec.rl_device))
+    return DexHandAgent(spec.params, env, spec.task.task, spec.seed, folder, torch.device(spec.rl_device))
 
 
 def check_resumable(state: Dict[str, Any], spec: TrainingSpec, where: str) -> None:
@@ -114,7 +117,11 @@ def check_resumable(state: Dict[str, Any], spec: TrainingSpec, where: str) -> No
                 else (f"{key} {state[key]}", f"{key} {value}")
             )
             raise UserError(where, found, allowed)
-    worlds = len(state["env_state"]["lengths"])
+    has_critic = params["config"].get("central_value_config") is not None
+    if ("critic" in state) != has_critic:
+        found, allowed = ("without", "with") if has_critic else ("with", "without")
+        raise UserError(where, f"was trained {found} a critic of its own", f"a checkpoint {allowed} one")
+    worlds = len(state["env_state"].get("lengths", ()))
     if worlds != spec.num_envs:
         raise UserError(where, f"was written with --num-envs {worlds}", f"--num-envs {worlds} to go on from it")
 
@@ -134,15 +141,54 @@ def run_training(
         on_iteration: called after each iteration with its row of the history.
 
     Raises:
-        UserError: a checkpoint that does not fit.
+        UserError: a checkpoint that does not fit, or another process that trains in the folder.
         TrainingDiverged: NaN or infinity.
     """
     state = load_checkpoint(resume_from, TRAINING_KEYS) if resume_from else None
     if state is not None:
         check_resumable(state, spec, f"checkpoint {resume_from}")
+    with run_lock(folder):
+        return _run(spec, folder, state, f"checkpoint {resume_from}", on_iteration)
+
+
+@contextlib.contextmanager
+def run_lock(folder: Path) -> Iterator[None]:
+    """Keep two processes out of one run folder; a dead one's lock is free.
+
+    Raises:
+        UserError: another process trains there.
+    """
+    locks = folder.parent / ".locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(locks / f"{folder.name}.lock")
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout as error:
+        raise UserError(str(folder), "another process trains in this folder; wait for it or end it") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _restore(agent: DexHandAgent, state: Dict[str, Any], where: str) -> None:
+    try:
+        agent.set_full_state_weights(state)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:80]
+        raise UserError(where, f"does not fit: {type(error).__name__} {reason}", "an undamaged checkpoint") from error
+
+
+def _run(
+    spec: TrainingSpec,
+    folder: Path,
+    state: Optional[Dict[str, Any]],
+    where: str,
+    on_iteration: Callable[[Dict[str, float], DexHandAgent], None],
+) -> TrainingResult:
     agent = make_agent(spec, folder)
     if state is not None:
-        agent.set_full_state_weights(state)
+        _restore(agent, state, where)
     history = History(folder / "history.csv", agent.epoch_num)
     agent.training_seconds, agent.training_cpu_seconds = history.latest("seconds"), history.latest("cpu_seconds")
 

@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Callable
+
 from dexhand_env.config.physics import Physics
 from dexhand_env.sim.backends import check_backend
 from dexhand_env.sim.contract import Simulation
 from dexhand_env.sim.scene import Scene
+
+
+def simulation_class(backend: str, device: str) -> Callable[[Scene, Physics, int, int], Simulation]:
+    """What makes a simulation of (scene, physics, num_envs, threads) with a backend, imported now.
+
+    Each backend brings its own simulator, and none needs another's.
+
+    Raises:
+        UserError: where the backend cannot run on the device.
+    """
+    check_backend(backend, device)
+    from dexhand_env.sim.mujoco_cpu import MujocoCpuSimulation
+
+    return MujocoCpuSimulation
 
 
 def make_simulation(
@@ -16,8 +32,4 @@ def make_simulation(
     Raises:
         UserError: where the backend cannot run on the device.
     """
-    check_backend(backend, device)
-    # Backends are imported when chosen: each brings its own simulator, and none needs another's.
-    from dexhand_env.sim.mujoco_cpu import MujocoCpuSimulation
-
-    return MujocoCpuSimulation(scene, physics, num_envs, threads)
+    return simulation_class(backend, device)(scene, physics, num_envs, threads)

@@ -10,6 +10,7 @@ import torch
 from mujoco import batch
 
 from dexhand_env.config.physics import Physics
+from dexhand_env.hand.joints import force_sensors
 from dexhand_env.sim.contract import Simulation, SimulationCounters
 from dexhand_env.sim.scene import Scene, scene_mjcf
 
@@ -76,11 +77,8 @@ class MujocoCpuSimulation(Simulation):
         self._nan_worlds = torch.zeros(num_envs, dtype=torch.bool)
         self._fresh: Dict[str, torch.Tensor] = {}
         self._default_object_poses = self._qpos[:1, HAND_JOINTS:].clone().view(1, self._object_count, 7)
-        force_names = sorted(
-            name for name in (self.model.sensor(i).name for i in range(self.model.nsensor)) if "_f_force" in name
-        )
         # The sensor holds (found, force); the force is the one exerted by the finger, hence the sign below.
-        first_columns = [self.model.sensor(name).adr[0] + 1 for name in force_names]
+        first_columns = [self.model.sensor(name).adr[0] + 1 for name in force_sensors(scene.side)]
         self._force_columns = np.array(first_columns)[:, None] + np.arange(3)
 
     def _cached(self, name: str, source: torch.Tensor) -> torch.Tensor:
@@ -193,11 +191,14 @@ class MujocoCpuSimulation(Simulation):
         self._fresh.clear()
 
     def get_state(self) -> Dict[str, torch.Tensor]:
-        return {name: torch.from_numpy(array.copy()) for name, array in self._state.items()}
+        state = {name: torch.from_numpy(array.copy()) for name, array in self._state.items()}
+        state["counters"] = torch.tensor([self._nan_resets, self._contact_overflows])
+        return state
 
     def set_state(self, state: Dict[str, torch.Tensor]) -> None:
         for name, array in self._state.items():
             array[...] = state[name].numpy()
+        self._nan_resets, self._contact_overflows = state["counters"].tolist()
         if self._derived:
             self._batch.forward(stage=mujoco.mjtStage.mjSTAGE_ACC)
         self._fresh.clear()

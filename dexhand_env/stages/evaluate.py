@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from dexhand_env.config.physics import Physics
 from dexhand_env.config.registry import TASK_CONFIGS
-from dexhand_env.files import write_bytes, write_json
+from dexhand_env.files import require_writable, write_bytes, write_json
 from dexhand_env.intervals import wilson_interval
 from dexhand_env.stages.inputs import SeedFolder, read_json, read_section, seed_stage
 from dexhand_env.stages.record import given_threads, record_stage
@@ -37,6 +37,7 @@ def evaluate(experiment: str, seed: int) -> None:
     section = read_section(experiment, "evaluation")
     target = SeedFolder(experiment, seed)
     chosen = read_json(target.path / "selection.json", "the select stage's output")["chosen"]
+    require_writable(target.path)
     with record_stage("evaluate", target.record("evaluate")) as record:
         import torch
 
@@ -45,9 +46,10 @@ def evaluate(experiment: str, seed: int) -> None:
         from dexhand_env.rl.policy import Policy
 
         threads = given_threads()
-        torch.set_num_threads(threads)
+        torch.set_num_threads(1)  # more would change the last bits of actions, and so the episodes
         config = TASK_CONFIGS[section["task"]].model_validate(section["env"])
-        policy = Policy(load_checkpoint(target.path / "best.pth"), torch.device("cpu"))
+        best = target.path / "best.pth"
+        policy = Policy(load_checkpoint(best), torch.device("cpu"), f"checkpoint {best}")
         settings = section["evaluation"]
         conditions: dict[str, Any] = {}
         tables = {}

@@ -23,6 +23,11 @@ THREADS_VARIABLE = "DEXHAND_THREADS"
 COMPUTE_LOCK = Path("requirements/compute.txt")
 
 
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def given_threads() -> int:
     """CPU threads that the stage was given: DEXHAND_THREADS, else every core that the process may use.
 
@@ -31,7 +36,7 @@ def given_threads() -> int:
     """
     text = os.environ.get(THREADS_VARIABLE, "")
     if not text:
-        return len(os.sched_getaffinity(0))
+        return available_cores()
     if not text.isdigit() or int(text) < 1:
         raise UserError(THREADS_VARIABLE, f"found {text!r}", "a number of threads, 1 or more")
     return int(text)
@@ -83,6 +88,11 @@ def _cpu_seconds() -> float:
     return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
 
 
+def _peak_memory_bytes() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
+
+
 @contextlib.contextmanager
 def record_stage(stage: str, path: Path) -> Iterator[dict[str, Any]]:
     """Measure the block and write ``path`` when it ends well; what the block adds to the dictionary is kept too.
@@ -100,7 +110,7 @@ def record_stage(stage: str, path: Path) -> Iterator[dict[str, Any]]:
         "started": started.isoformat(timespec="seconds").replace("+00:00", "Z"),
         "seconds": round(time.perf_counter() - clock, 3),
         "cpu_seconds": round(_cpu_seconds(), 3),
-        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "peak_memory_bytes": _peak_memory_bytes(),
         "commit": commit,
         "dirty": None if changes is None else bool(changes),
         "command": " ".join(sys.orig_argv[1:]),

@@ -14,7 +14,7 @@ from typing import Any
 from dexhand_env.config.physics import Physics
 from dexhand_env.config.registry import TASK_CONFIGS
 from dexhand_env.errors import UserError
-from dexhand_env.files import write_bytes, write_json
+from dexhand_env.files import require_writable, write_bytes, write_json
 from dexhand_env.intervals import wilson_interval
 from dexhand_env.stages.inputs import SeedFolder, read_section, seed_stage
 from dexhand_env.stages.record import given_threads, record_stage
@@ -38,6 +38,7 @@ def select(experiment: str, seed: int) -> None:
         raise UserError(
             str(target.checkpoints), "holds no checkpoint", "the checkpoints that the train stage publishes"
         )
+    require_writable(target.path)
     with record_stage("select", target.record("select")):
         candidates = sorted((_play(file, section) for file in files), key=lambda c: (c["iteration"], c["checkpoint"]))
         chosen = choose(candidates)
@@ -61,12 +62,12 @@ def _play(file: Path, section: dict[str, Any]) -> dict[str, Any]:
     from dexhand_env.rl.policy import Policy
 
     threads = given_threads()
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)  # more would change the last bits of actions, and so the episodes
     state = load_checkpoint(file)
     table, _ = play_episodes(
         TASK_CONFIGS[section["task"]].model_validate(section["env"]),
         Physics.model_validate(section["physics"]),
-        Policy(state, torch.device("cpu")),
+        Policy(state, torch.device("cpu"), f"checkpoint {file}"),
         section["selection"]["first_seed"],
         section["selection"]["episodes"],
         threads,

@@ -15,37 +15,55 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from dexhand_env.config.physics import Physics
 from dexhand_env.config.ppo import PPOParams
 from dexhand_env.config.registry import TASK_CONFIGS
-from dexhand_env.files import write_bytes
+from dexhand_env.files import require_writable, write_bytes
 from dexhand_env.stages.inputs import SeedFolder, read_section, seed_stage
-from dexhand_env.stages.record import given_threads, record_stage
+from dexhand_env.stages.record import COMPUTE_LOCK, given_threads, record_stage
 
 RUNS = Path("runs")
+PACKAGE = "dexhand_env"
 
 
-def run_folder(experiment: str, seed: int, section: dict) -> Path:
-    """The run folder of exactly this configuration: another configuration trains elsewhere."""
-    text = json.dumps(section, sort_keys=True)
-    fingerprint = hashlib.sha256(text.encode()).hexdigest()[:12]
-    return RUNS / f"{experiment}-seed{seed}-{fingerprint}"
+def loaded_sources() -> list[Path]:
+    """Source files of this package that the process has loaded so far."""
+    files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    return sorted({Path(file) for file in files if file and PACKAGE in Path(file).parts})
+
+
+def run_folder(experiment: str, seed: int, section: dict[str, Any], sources: list[Path]) -> Path:
+    """The run folder of exactly this configuration, code and set of packages: anything else trains elsewhere.
+
+    Otherwise a changed reward would go on from, or publish, what the old one learned.
+    """
+    digest = hashlib.sha256(json.dumps(section, sort_keys=True).encode())
+    for file in sources:
+        digest.update(file.name.encode() + file.read_bytes())
+    return RUNS / f"{experiment}-seed{seed}-{digest.hexdigest()[:12]}"
 
 
 def train(experiment: str, seed: int) -> None:
     """Train to the end and publish checkpoints, history and record.
 
     Raises:
-        UserError: a configuration section that is missing or damaged.
+        UserError: a configuration section that is missing or damaged, or folders that cannot be written.
     """
     section = read_section(experiment, "train")
     target = SeedFolder(experiment, seed)
+    for folder in (target.path, RUNS):
+        require_writable(folder)
     with record_stage("train", target.record("train")) as record:
         # Imported here, so that a missing file is reported before torch and the simulator load.
+        from dexhand_env.hand.model import RIGHT_HAND_MJCF
+        from dexhand_env.rl.agent import TrainingDiverged
         from dexhand_env.rl.checkpoint import latest_checkpoint
         from dexhand_env.rl.console import ConsoleLog
         from dexhand_env.rl.training import TrainingSpec, run_training
+        from dexhand_env.sim.factory import simulation_class
+        from dexhand_env.tasks.registry import task_class
 
         params = PPOParams.model_validate(section["train"]["params"])
         spec = TrainingSpec(
@@ -56,10 +74,17 @@ def train(experiment: str, seed: int) -> None:
             seed=seed,
             threads=given_threads(),
         )
-        folder = run_folder(experiment, seed, section)
+        # Both import what they choose, so that the fingerprint covers it.
+        task_class(spec.task.task)
+        simulation_class(spec.task.sim.backend, spec.sim_device)
+        sources = [*loaded_sources(), RIGHT_HAND_MJCF, *(file for file in (COMPUTE_LOCK,) if file.is_file())]
+        folder = run_folder(experiment, seed, section, sources)
         resume_from = latest_checkpoint(folder / "nn")
         with ConsoleLog(folder / "train.log", params.config.max_epochs) as console:
-            result = run_training(spec, folder, resume_from, console.after_iteration)
+            try:
+                result = run_training(spec, folder, resume_from, console.after_iteration)
+            except TrainingDiverged as error:
+                sys.exit(f"training diverged: {error}; last good checkpoint: {latest_checkpoint(folder / 'nn')}")
         if result.interrupted:
             sys.exit(130)
         record.update(

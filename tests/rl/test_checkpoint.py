@@ -6,6 +6,7 @@ import io
 import os
 import pickle
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from dexhand_env.rl.checkpoint import (
 from .runs import differences, sha256
 
 STATE: dict[str, Any] = {
-    **dict.fromkeys(TRAINING_KEYS, 1),
+    **{key: kind() for key, kind in TRAINING_KEYS.items()},
     "model": {"weight": torch.arange(6.0).view(2, 3), "count": torch.tensor(3)},
     "network": {"mlp": {"units": [32, 16]}, "name": "actor_critic"},
     "best_return": float("-inf"),
@@ -44,7 +45,7 @@ class Malicious:
         return os.mkdir, (str(self.target),)
 
 
-def refused(path: Path, keys: tuple[str, ...] = POLICY_KEYS) -> str:
+def refused(path: Path, keys: Mapping[str, type] = POLICY_KEYS) -> str:
     with pytest.raises(UserError) as caught:
         load_checkpoint(path, keys)
     message = str(caught.value)
@@ -131,6 +132,8 @@ def test_weights_without_the_rest_are_refused(tmp_path: Path) -> None:
 def test_every_key_is_asked_for(tmp_path: Path, missing: str) -> None:
     path = tmp_path / "checkpoint_1.pth"
     save_checkpoint(path, {key: value for key, value in STATE.items() if key != missing})
+    assert f"lacks {missing};" in refused(path, TRAINING_KEYS)
+    save_checkpoint(path, {**STATE, missing: None})  # of another type
     assert f"lacks {missing};" in refused(path, TRAINING_KEYS)
     if missing not in POLICY_KEYS:
         load_checkpoint(path)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dexhand_env.errors import UserError
-from dexhand_env.rl.checkpoint import load_checkpoint, save_checkpoint
+from dexhand_env.rl.checkpoint import POLICY_KEYS, load_checkpoint, save_checkpoint
 from dexhand_env.rl.policy import Policy
 from dexhand_env.rl.training import make_agent
 
@@ -78,10 +78,9 @@ def test_weights_of_another_shape_are_refused(state: dict[str, object]) -> None:
 
 def test_a_policy_file_needs_all_that_a_policy_needs(state: dict[str, object], tmp_path: Path) -> None:
     path = tmp_path / "best.pth"
-    needed = ("model", "task", "network", "observation_size", "num_actions", "normalize_input", "normalize_value")
-    for key in needed:
+    for key in POLICY_KEYS:
         save_checkpoint(path, {name: value for name, value in state.items() if name != key})
         with pytest.raises(UserError, match=f"lacks {key};"):
             load_checkpoint(path)
-    save_checkpoint(path, {key: state[key] for key in needed})
+    save_checkpoint(path, {key: state[key] for key in POLICY_KEYS})
     assert Policy(load_checkpoint(path), CPU)(observations()).shape == (50, 18)

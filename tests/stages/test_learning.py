@@ -1,4 +1,4 @@
-"""BaseTask is learned: the shipped experiment, trained, selected and tested for real with a seed that it does not ship."""
+"""BaseTask is learned: the shipped experiment for real, with a seed that it does not ship."""
 
 from __future__ import annotations
 
