@@ -82,14 +82,17 @@ def environment_against_physics(preset: str, threads: int) -> tuple[float, float
 
 
 class SingleHand(gymnasium.Env):
-    """One world of BaseTask's scene for gymnasium: same model, same substeps, as many observations."""
+    """One world of BaseTask's scene for gymnasium: same model, same substeps, as many observations.
+
+    An action is what our environment tells the actuators: 26 joint targets.
+    """
 
     def __init__(self, preset: str, observation_size: int) -> None:
         physics = load_physics(preset)
         self._model = compile_scene(task_class("BaseTask").scene(load_task("BaseTask")), physics)
         self._data = mujoco.MjData(self._model)
         self._substeps = physics.substeps
-        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (18,), np.float32)
+        self.action_space = gymnasium.spaces.Box(-4.0, 4.0, (26,), np.float32)
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (observation_size,), np.float32)
         self._observation = np.zeros(observation_size, np.float32)
 
@@ -104,33 +107,36 @@ class SingleHand(gymnasium.Env):
         return self._observe(), {}
 
     def step(self, action):
-        self._data.ctrl[:18] = action * 0.1
+        self._data.ctrl[:] = action
         mujoco.mj_step(self._model, self._data, self._substeps)
         return self._observe(), 0.0, False, False, {}
 
 
 def against_gymnasium(preset: str) -> tuple[float, float, float]:
-    """Control steps per second of ours on two threads, of SyncVectorEnv and of AsyncVectorEnv."""
+    """Control steps per second of ours on two threads, of SyncVectorEnv and of AsyncVectorEnv.
+
+    Theirs follow the joint targets of our rollout, with no rewards to compute and no episodes to begin.
+    """
     env = _env(load_physics(preset), threads=2)
+    actions = torch.rand((STEPS, WORLDS, env.num_actions), generator=torch.Generator().manual_seed(0)) * 2 - 1
+    ours, targets = [], []
+    for index in range(STEPS):
+        env.step(actions[index])
+        targets.append(env.sim.joint_targets.numpy().copy())
+    env.reset()
+    ours += [_rate(lambda index: env.step(actions[index]) and None) for _ in range(3)]
     size = env.observation_sizes["policy"]
-    torch_actions = torch.rand((WORLDS, env.num_actions)) * 2 - 1
-    makers = [lambda: SingleHand(preset, size)] * WORLDS
-    rates: dict[str, list[float]] = {"ours": [], "sync": [], "async": []}
-    sync = gymnasium.vector.SyncVectorEnv(makers)
-    # One process a world, as AsyncVectorEnv has it.
-    parallel = gymnasium.vector.AsyncVectorEnv(makers)
-    try:
-        for vector in (sync, parallel):
+    theirs = []
+    for kind in (gymnasium.vector.SyncVectorEnv, gymnasium.vector.AsyncVectorEnv):  # the latter: a process a world
+        vector = kind([lambda: SingleHand(preset, size)] * WORLDS)
+        try:
             vector.reset(seed=0)
-        actions = torch_actions.numpy()
-        for _ in range(3):
-            rates["ours"].append(_rate(lambda index: env.step(torch_actions) and None))
-            rates["sync"].append(_rate(lambda index: sync.step(actions) and None))
-            rates["async"].append(_rate(lambda index: parallel.step(actions) and None))
-    finally:
-        parallel.close()
-        sync.close()
-    return tuple(statistics.median(rates[name]) for name in ("ours", "sync", "async"))  # type: ignore[return-value]
+            rates = [_rate(lambda index, vector=vector: vector.step(targets[index]) and None) for _ in range(3)]
+        finally:
+            vector.close()
+        theirs.append(statistics.median(rates))
+        ours += [_rate(lambda index: env.step(actions[index]) and None) for _ in range(3)]
+    return statistics.median(ours), theirs[0], theirs[1]
 
 
 def rows() -> list[Row]:

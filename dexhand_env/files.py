@@ -23,7 +23,7 @@ def require_writable(folder: PathLike) -> None:
     path = Path(folder)
     existing = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
     if not existing.is_dir():
-        raise UserError(str(folder), f"cannot be made: {existing.name} is not a folder", "a folder that you may write to")
+        raise UserError(str(folder), f"cannot be made: {existing.name} is a file", "a folder that you may write to")
     if not os.access(existing, os.W_OK):
         raise UserError(str(folder), "cannot be written", "a folder that you may write to")
 

@@ -76,7 +76,7 @@ def test_a_name_that_is_taken_is_refused(tmp_path: Path) -> None:
 def test_a_file_where_the_runs_folder_should_be(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("in the way", encoding="utf-8")
     line = refused(tmp_path, "--headless", "--num-envs", "64", "--max-iterations", "1")
-    assert "cannot be made: runs is not a folder; allowed: a folder that you may write to" in line
+    assert "cannot be made: runs is a file; allowed: a folder that you may write to" in line
 
 
 def test_a_train_config_with_a_mistake_names_file_and_key(tmp_path: Path) -> None:
