@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 
-
 # Which products of (cosine, sine) of the half angles about x, y and z make up w, x, y and z, from ccc, ccs, csc to sss.
 # As one product of matrices: written out, the same takes four times as many operations.
 _SIGNS = torch.tensor(
