@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import time
 from pathlib import Path
@@ -43,7 +44,7 @@ class DexHandAgent(A2CAgent):
         self.statistics = TrainingStatistics(env.num_envs, env.outcome_names, env.device)
         adapter = RlGamesEnv(env, device)
         info = adapter.get_env_info()
-        config = dict(params["config"])
+        config = copy.deepcopy(params["config"])  # rl_games puts its objects into it
         config.update(
             name=task,
             env_name=task,

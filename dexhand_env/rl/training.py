@@ -158,9 +158,9 @@ def run_lock(folder: Path) -> Iterator[None]:
     Raises:
         UserError: another process trains there.
     """
-    locks = folder.parent / ".locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(locks / f"{folder.name}.lock")
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / ".lock"
+    lock = filelock.FileLock(file)
     try:
         lock.acquire(blocking=False)
     except filelock.Timeout as error:
@@ -168,6 +168,7 @@ def run_lock(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
+        file.unlink(missing_ok=True)
         lock.release()
 
 

@@ -16,7 +16,7 @@ from dexhand_env.errors import UserError
 from dexhand_env.rl.agent import DexHandAgent, TrainingDiverged
 from dexhand_env.rl.checkpoint import BEST, TRAINING_KEYS, checkpoint_name, load_checkpoint, save_checkpoint
 from dexhand_env.rl.statistics import EpisodeMeans
-from dexhand_env.rl.training import TrainingSpec, run_training
+from dexhand_env.rl.training import TrainingSpec, run_lock, run_training
 
 from .runs import ITERATIONS, differences, in_subprocess, params, sha256, spec, task
 
@@ -228,3 +228,45 @@ def test_training_ends_where_numbers_do(tmp_path: Path) -> None:
         weights = load_checkpoint(path)["model"]
         assert all(torch.isfinite(values).all() for values in weights.values()), path.name
     assert not checkpoint(folder, 3).exists()
+
+
+def test_threads_of_physics_change_no_bit(straight: Path, tmp_path: Path) -> None:
+    run_training(spec(threads=3), tmp_path / "run")
+    assert sha256(checkpoint(tmp_path / "run", ITERATIONS)) == sha256(checkpoint(straight, ITERATIONS))
+
+
+def test_one_process_trains_in_a_folder(tmp_path: Path) -> None:
+    with run_lock(tmp_path / "run"), pytest.raises(UserError, match="another process trains in this folder"):
+        run_training(shortened(1), tmp_path / "run")
+    run_training(shortened(1), tmp_path / "run")
+    assert not list((tmp_path / "run").glob(".*"))
+
+
+CRITIC = {
+    "minibatch_size": 32,
+    "mini_epochs": 2,
+    "learning_rate": 1e-3,
+    "lr_schedule": "linear",
+    "clip_value": True,
+    "normalize_input": True,
+    "truncate_grads": True,
+    "grad_norm": 1.0,
+    "network": {
+        "name": "actor_critic",
+        "central_value": True,
+        "mlp": {"units": [16], "activation": "elu", "initializer": {"name": "default"}},
+    },
+}
+
+
+def test_a_critic_of_its_own_goes_on_too(tmp_path: Path) -> None:
+    base = task()
+    observations = {"policy": list(base.observations.policy), "critic": ["fingertip_positions"]}
+    changes = {"task": task(observations=observations), "params": params(central_value_config=CRITIC)}
+    run_training(spec(**changes), tmp_path / "straight")
+    half = checkpoint(tmp_path / "straight", ITERATIONS // 2)
+    run_training(spec(**changes), tmp_path / "resumed", half)
+    first, second = (checkpoint(tmp_path / name, ITERATIONS) for name in ("straight", "resumed"))
+    assert differences(load_checkpoint(first, TRAINING_KEYS), load_checkpoint(second, TRAINING_KEYS)) == []
+    with pytest.raises(UserError, match="was trained with a critic of its own"):
+        run_training(spec(), tmp_path / "without", half)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,7 @@ from dexhand_env.stages.inputs import SeedFolder
 from dexhand_env.stages.select import select
 from dexhand_env.stages.train import publish, train
 
-from .pipeline import FOLDER, NAME, SEED, digests, inside, run_all
+from .pipeline import FOLDER, NAME, ROOT, SEED, digests, inside, run_all, write_configs
 
 CONDITIONS = ("training", "reference")
 
@@ -33,6 +36,13 @@ def read(root: Path, name: str) -> Any:
 
 def table(root: Path) -> list[dict[str, Any]]:
     return parquet.read_table(root / FOLDER / "episodes.parquet").to_pylist()
+
+
+def train_process(root: Path, code: Path = ROOT) -> None:
+    """The train stage in a process of its own, with the package in ``code``."""
+    command = [sys.executable, "-m", "dexhand_env.stages.train", NAME, str(SEED)]
+    environment = {**os.environ, "DEXHAND_THREADS": "1", "PYTHONPATH": str(code)}
+    subprocess.run(command, cwd=root, env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
 def test_every_file_is_there_and_no_other(finished: Path) -> None:
@@ -163,14 +173,17 @@ def test_a_rerun_gives_the_same_bytes(mine: Path) -> None:
 
 
 def test_a_killed_training_goes_on_to_the_same_weights(mine: Path) -> None:
+    # Processes of their own, as the pipeline has them: a run folder belongs to the code that its process loaded.
+    for folder in ("runs", FOLDER):
+        shutil.rmtree(mine / folder)
+    train_process(mine)
     before = digests(mine)
     (run,) = (mine / "runs").iterdir()
     shutil.rmtree(mine / FOLDER)
     for path in (run / "nn").iterdir():
         if path.name != "checkpoint_1.pth":
             path.unlink()
-    with inside(mine):
-        train(NAME, SEED)
+    train_process(mine)
     after = digests(mine)
     assert after
     assert {name for name in after if after[name] != before[name]} == set()
@@ -253,3 +266,18 @@ def test_publishing_leaves_nothing_partial(mine: Path, broken: str) -> None:
         publish(run, SeedFolder(NAME, SEED))
     assert {path.name for path in (mine / FOLDER).iterdir()} == names
     assert digests(mine) == before
+
+
+def test_changed_code_trains_anew(tmp_path: Path) -> None:
+    """A run folder left by other code must neither be gone on from nor published."""
+    shutil.copytree(ROOT / "dexhand_env", tmp_path / "dexhand_env", ignore=shutil.ignore_patterns("__pycache__"))
+    write_configs(tmp_path)
+    trained = []
+    for old, new in (("", ""), ("torch.tanh(", "torch.square(")):
+        source = tmp_path / "dexhand_env" / "tasks" / "base_task.py"
+        text = source.read_text(encoding="utf-8")
+        source.write_text(text.replace(old, new) if old else text, encoding="utf-8")
+        train_process(tmp_path, code=tmp_path)
+        trained.append((tmp_path / FOLDER / "checkpoints" / "checkpoint_2.pth").read_bytes())
+    assert trained[0] != trained[1]
+    assert len(list((tmp_path / "runs").glob(f"{NAME}-*"))) == 2
