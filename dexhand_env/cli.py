@@ -11,9 +11,8 @@ from typing import Annotated, Any, Optional
 import typer
 from typer.exceptions import TyperException
 
-from dexhand_env.errors import UserError
+from dexhand_env.errors import MISTAKE, UserError
 
-MISTAKE = 2
 ENVIRONMENT, TRAINING, LOGGING = "Environment arguments", "Training arguments", "Logging arguments"
 
 app = typer.Typer(

@@ -1,8 +1,11 @@
-"""The one exception a user's mistake raises."""
+"""The one exception a user's mistake raises, and how a program ends on it."""
 
 from __future__ import annotations
 
-from typing import Optional
+import sys
+from typing import Callable, Optional
+
+MISTAKE = 2
 
 
 class UserError(Exception):
@@ -17,3 +20,13 @@ class UserError(Exception):
     def __init__(self, where: str, found: str, allowed: Optional[str] = None) -> None:
         message = f"{where}: {found}" if allowed is None else f"{where}: {found}; allowed: {allowed}"
         super().__init__(" ".join(message.split()))
+
+
+def exit_code(run: Callable[[], object]) -> int:
+    """Call ``run``; 0 where it returns, 2 after its :class:`UserError` has been printed as one line."""
+    try:
+        run()
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return MISTAKE
+    return 0

@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from dexhand_env.errors import UserError
+from dexhand_env.errors import UserError, exit_code
 
 RESULTS = Path("results")
 
@@ -70,9 +69,4 @@ def seed_stage(name: str, summary: str, run: Callable[[str, int], Any], argument
     parser.add_argument("experiment", help="its name: configs/<Experiment>.yaml")
     parser.add_argument("seed", type=int, help="the training seed")
     options = parser.parse_args(arguments)
-    try:
-        run(options.experiment, options.seed)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    return exit_code(lambda: run(options.experiment, options.seed))

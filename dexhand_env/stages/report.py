@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dexhand_env.errors import UserError
+from dexhand_env.errors import UserError, exit_code
 from dexhand_env.files import write_json, write_text
 from dexhand_env.stages.inputs import RESULTS
 from dexhand_env.stages.record import record_stage
@@ -46,13 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m dexhand_env.stages.report", description=__doc__.split("\n")[0])
     parser.add_argument("experiment", help="the experiment's name, a folder under results/")
     options = parser.parse_args(arguments)
-    try:
-        folder = experiment_folder(options.experiment)
-        print(report_stage(folder))
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    return exit_code(lambda: print(report_stage(experiment_folder(options.experiment))))
 
 
 def report_stage(folder: Path) -> Path:

@@ -16,7 +16,7 @@ from typing import List, Optional
 
 from dexhand_env.config.experiment import SECTIONS, load_experiment
 from dexhand_env.config.layers import shown_path
-from dexhand_env.errors import UserError
+from dexhand_env.errors import UserError, exit_code
 from dexhand_env.files import write_text
 
 
@@ -47,12 +47,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     parser.add_argument("experiment", help="its name: configs/<Experiment>.yaml")
     parser.add_argument("section", help=f"one of: {', '.join(SECTIONS)}")
     options = parser.parse_args(arguments)
-    try:
-        validate(options.experiment, options.section)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    return exit_code(lambda: validate(options.experiment, options.section))
 
 
 if __name__ == "__main__":
