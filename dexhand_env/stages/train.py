@@ -25,13 +25,14 @@ from dexhand_env.stages.inputs import SeedFolder, read_section, seed_stage
 from dexhand_env.stages.record import COMPUTE_LOCK, given_threads, record_stage
 
 RUNS = Path("runs")
-PACKAGE = "dexhand_env"
+PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def loaded_sources() -> list[Path]:
     """Source files of this package that the process has loaded so far."""
-    files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
-    return sorted({Path(file) for file in files if file and PACKAGE in Path(file).parts})
+    names = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    files = {Path(name).resolve() for name in names if name}
+    return sorted(file for file in files if file.is_relative_to(PACKAGE))
 
 
 def run_folder(experiment: str, seed: int, section: dict[str, Any], sources: list[Path]) -> Path:
@@ -77,7 +78,9 @@ def train(experiment: str, seed: int) -> None:
         # Both import what they choose, so that the fingerprint covers it.
         task_class(spec.task.task)
         simulation_class(spec.task.sim.backend, spec.sim_device)
-        sources = [*loaded_sources(), RIGHT_HAND_MJCF, *(file for file in (COMPUTE_LOCK,) if file.is_file())]
+        sources = [*loaded_sources(), RIGHT_HAND_MJCF]
+        if COMPUTE_LOCK.is_file():
+            sources.append(COMPUTE_LOCK)
         folder = run_folder(experiment, seed, section, sources)
         resume_from = latest_checkpoint(folder / "nn")
         with ConsoleLog(folder / "train.log", params.config.max_epochs) as console:

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from dexhand_env.rl.checkpoint import TRAINING_KEYS, load_checkpoint
 from dexhand_env.stages.evaluate import evaluate
 from dexhand_env.stages.inputs import SeedFolder
 from dexhand_env.stages.select import select
-from dexhand_env.stages.train import publish, train
+from dexhand_env.stages.train import loaded_sources, publish, train
 
 from .pipeline import FOLDER, NAME, ROOT, SEED, digests, inside, run_all, write_configs
 
@@ -281,3 +282,13 @@ def test_changed_code_trains_anew(tmp_path: Path) -> None:
         trained.append((tmp_path / FOLDER / "checkpoints" / "checkpoint_2.pth").read_bytes())
     assert trained[0] != trained[1]
     assert len(list((tmp_path / "runs").glob(f"{NAME}-*"))) == 2
+
+
+def test_only_the_packages_own_files_are_its_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the checkout, with the virtual environment in it, is a folder of the package's name."""
+    foreign = ModuleType("foreign")
+    foreign.__file__ = "/home/user/dexhand_env/.venv/lib/foreign.py"
+    monkeypatch.setitem(sys.modules, "foreign", foreign)
+    sources = loaded_sources()
+    assert ROOT / "dexhand_env" / "stages" / "train.py" in sources
+    assert all(source.is_relative_to(ROOT / "dexhand_env") for source in sources)
