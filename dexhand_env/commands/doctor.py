@@ -9,11 +9,10 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from dexhand_env.stages.record import available_cores
+from dexhand_env.stages.record import available_cores, machine
 
 COMPUTE = ("torch", "mujoco", "rl-games", "numpy")
 PIPELINE = ("snakemake", "dvc", "altair", "viser")
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def _installed(name: str) -> tuple[bool, str]:
@@ -27,7 +26,7 @@ def checks() -> list[tuple[str, bool, str]]:
     """(what, whether it is as needed, what was found)."""
     found = [("Python", sys.version_info >= (3, 11), f"{platform.python_version()} (3.11 or newer is needed)")]
     found += [(name, *_installed(name)) for name in (*COMPUTE, *PIPELINE)]
-    memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    memory_gb = machine()["memory_bytes"] / 1e9
     found.append(("cores", True, str(available_cores())))
     found.append(("memory", memory_gb > 2, f"{memory_gb:.1f} GB (BaseTask needs 1 GB)"))
     free_gb = shutil.disk_usage(".").free / 1e9
@@ -44,8 +43,10 @@ def notes() -> list[str]:
     """What is optional here."""
     import torch
 
+    from dexhand_env.report.browser import find_browser
+
     gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none; physics and learning run on the CPU"
-    browser = next((path for name in BROWSERS if (path := shutil.which(name))), "none; reports open in any browser")
+    browser = find_browser() or "none; reports open in any browser"
     return [f"GPU: {gpu}", f"browser for tests and screenshots: {browser}"]
 
 

@@ -109,7 +109,6 @@ def _train(run: ResolvedRun) -> int:
 def _test(run: ResolvedRun) -> int:
     import torch
 
-    from dexhand_env.intervals import wilson_interval
     from dexhand_env.rl.checkpoint import load_checkpoint
     from dexhand_env.rl.play import play_episodes
     from dexhand_env.rl.policy import Policy
@@ -120,14 +119,14 @@ def _test(run: ResolvedRun) -> int:
     policy = Policy(load_checkpoint(run.checkpoint), torch.device("cpu"), f"checkpoint {run.checkpoint}")
     _print(run.notices)
     table, _ = play_episodes(run.task, run.physics, policy, TEST_FIRST_SEED, run.options.episodes, threads)
-    for index in range(len(table.success)):
+    for index in range(table.episodes):
         metrics = "".join(f", {name} {values[index]:.4f}" for name, values in table.metrics.items())
         reward, length = table.returns[index], table.lengths[index]
         print(f"episode {index}: {table.outcomes[index]}, reward {reward:.3f}, length {length}{metrics}")
-    successes, episodes = int(table.success.sum()), len(table.success)
-    low, high = wilson_interval(successes, episodes)
+    low, high = table.interval
     print(
-        f"success {successes} of {episodes} = {successes / episodes:.4f}, 95 % interval [{low:.4f}, {high:.4f}]; "
+        f"success {table.successes} of {table.episodes} = {table.success_rate:.4f}, "
+        f"95 % interval [{low:.4f}, {high:.4f}]; "
         f"average reward {table.returns.mean():.3f}, episode length {table.lengths.mean():.1f}"
     )
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Dict, Mapping
 
 import torch
@@ -9,6 +10,15 @@ import torch
 from dexhand_env.env.robot_hand import RobotHand
 from dexhand_env.env.task import Task
 from dexhand_env.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class RewardTerms:
+    """Rewards of one step: terms before and after weighting, and their sum, each (num_envs,)."""
+
+    raw: Dict[str, torch.Tensor]
+    weighted: Dict[str, torch.Tensor]
+    total: torch.Tensor
 
 
 class RewardSum:
@@ -61,12 +71,3 @@ class RewardSum:
         raw = {name: term for name, term in self._terms(success).items() if name in self._weights}
         weighted = {name: self._weights[name] * term for name, term in raw.items()}
         return RewardTerms(raw, weighted, torch.stack(tuple(weighted.values())).sum(dim=0))
-
-
-class RewardTerms:
-    """Rewards of one step: terms before and after weighting, and their sum, each (num_envs,)."""
-
-    def __init__(self, raw: Dict[str, torch.Tensor], weighted: Dict[str, torch.Tensor], total: torch.Tensor) -> None:
-        self.raw = raw
-        self.weighted = weighted
-        self.total = total

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List
 
 import torch
 
@@ -88,8 +88,7 @@ class DexHandEnv:
         self._begun_at = torch.zeros_like(self._lengths)
         self._returns = torch.zeros(self.num_envs, device=self.device)
         self._active = torch.ones(self.num_envs, dtype=torch.bool, device=self.device)
-        self._failure_names: Tuple[str, ...] = tuple(task.failures())
-        self.outcome_names = OUTCOMES + self._failure_names
+        self.outcome_names = (*OUTCOMES, *task.failures())
         self.reset()
         self._rewards.check()
         if stagger:

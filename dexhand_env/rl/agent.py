@@ -62,7 +62,6 @@ class DexHandAgent(A2CAgent):
         # rl_games prints as it is made; what it says stands in args.yaml and train_config.yaml.
         with contextlib.redirect_stdout(io.StringIO()):
             super().__init__("run", {**params, "config": config})
-        self._task = task
         self._env = env
         self._checkpoint_folder = folder / "nn"
         self._policy_description = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ import torch
 from dexhand_env.config.physics import Physics
 from dexhand_env.env.randomness import NumberedEpisodes
 from dexhand_env.env.vec_env import SUCCESS, DexHandEnv
+from dexhand_env.intervals import wilson_interval
 from dexhand_env.rl.policy import Policy
 from dexhand_env.tasks.registry import make_env
 
@@ -41,6 +42,26 @@ class EpisodeTable:
     metrics: Dict[str, np.ndarray]
     nan_resets: int
     contact_overflows: int
+
+    @property
+    def episodes(self) -> int:
+        """How many episodes were played."""
+        return len(self.success)
+
+    @property
+    def successes(self) -> int:
+        """How many of them succeeded."""
+        return int(self.success.sum())
+
+    @property
+    def success_rate(self) -> float:
+        """The fraction of episodes that succeeded."""
+        return self.successes / self.episodes
+
+    @property
+    def interval(self) -> Tuple[float, float]:
+        """Wilson's 95 % interval of the success rate."""
+        return wilson_interval(self.successes, self.episodes)
 
 
 @dataclasses.dataclass

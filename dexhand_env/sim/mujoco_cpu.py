@@ -77,7 +77,6 @@ class MujocoCpuSimulation(Simulation):
         self._contact_overflows = 0
         self._nan_worlds = torch.zeros(num_envs, dtype=torch.bool)
         self._fresh: Dict[str, torch.Tensor] = {}
-        self._default_object_poses = self._qpos[:1, HAND_JOINTS:].clone().view(1, self._object_count, 7)
         # The sensor holds (found, force); the force is the one exerted by the finger, hence the sign below.
         first_columns = [self.model.sensor(name).adr[0] + 1 for name in force_sensors(scene.side)]
         self._force_columns = np.array(first_columns)[:, None] + np.arange(3)
@@ -182,10 +181,8 @@ class MujocoCpuSimulation(Simulation):
         # The rows hold a world's whole state; Batch.reset, which also clears its scratch data, takes ten times as long.
         self._batch.state[world_ids.numpy()] = self._initial_state
         self._qpos[world_ids, :HAND_JOINTS] = joint_positions.to(self._qpos.dtype)
-        if self._object_count:
-            poses = self._default_object_poses if object_poses is None else object_poses.to(self._qpos.dtype)
-            poses = poses.expand(len(world_ids), self._object_count, 7)
-            self._qpos[world_ids, HAND_JOINTS:] = poses.reshape(len(world_ids), -1)
+        if object_poses is not None:
+            self._qpos[world_ids, HAND_JOINTS:] = object_poses.to(self._qpos.dtype).reshape(len(world_ids), -1)
         self._ctrl[world_ids, :HAND_JOINTS] = joint_positions.to(self._ctrl.dtype)
         if self._derived:
             self._batch.forward(_sorted_ids(world_ids), stage=mujoco.mjtStage.mjSTAGE_ACC)

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from dexhand_env.config.physics import Physics
 from dexhand_env.config.registry import TASK_CONFIGS
 from dexhand_env.files import require_writable, write_bytes, write_json
-from dexhand_env.intervals import wilson_interval
 from dexhand_env.stages.inputs import SeedFolder, read_json, read_section, seed_stage
 from dexhand_env.stages.record import given_threads, record_stage
 
@@ -62,24 +61,23 @@ def evaluate(experiment: str, seed: int) -> None:
                 replays = _replays(config, physics, table, motion)
             tables[name] = table
             conditions[name] = summarise(table, preset)
-            low, high = conditions[name]["interval"]
-            print(f"{name}: success {conditions[name]['success_rate']:.4f} [{low:.4f}, {high:.4f}]", flush=True)
+            low, high = table.interval
+            print(f"{name}: success {table.success_rate:.4f} [{low:.4f}, {high:.4f}]", flush=True)
         evaluation = {"experiment": experiment, "seed": seed, "checkpoint": chosen, "conditions": conditions}
         write_bytes(target.path / "replays.npz", replays)
         write_bytes(target.path / "episodes.parquet", _parquet(tables))
         write_json(target.path / "evaluation.json", evaluation)
-        record["episodes"] = sum(len(table.success) for table in tables.values())
+        record["episodes"] = sum(table.episodes for table in tables.values())
 
 
 def summarise(table: EpisodeTable, physics: dict[str, Any]) -> dict[str, Any]:
     """What evaluation.json says of one condition."""
-    successes, episodes = int(table.success.sum()), len(table.success)
     return {
         "physics": physics,
-        "success_rate": successes / episodes,
-        "interval": list(wilson_interval(successes, episodes)),
-        "episodes": episodes,
-        "successes": successes,
+        "success_rate": table.success_rate,
+        "interval": list(table.interval),
+        "episodes": table.episodes,
+        "successes": table.successes,
         "mean_return": float(table.returns.mean()),
         "mean_length_steps": float(table.lengths.mean()),
         "outcomes": dict(sorted(Counter(table.outcomes.tolist()).items())),
@@ -93,7 +91,7 @@ def _parquet(tables: dict[str, EpisodeTable]) -> bytes:
     from pyarrow import parquet
 
     def rows(condition: str, table: EpisodeTable) -> pyarrow.Table:
-        count = len(table.success)
+        count = table.episodes
         columns = {
             "condition": [condition] * count,
             "episode": range(count),
@@ -126,19 +124,18 @@ def _replays(config: Any, physics: Physics, table: EpisodeTable, motion: Traject
         steps = int(table.lengths[episode])
         joints, objects = motion.joint_positions[:steps, episode], motion.object_poses[:steps, episode]
         bodies, positions, quaternions = body_trajectory(scene, physics, joints, objects)
-        arrays.update(body_names=bodies)
-        arrays[f"{name}_positions"], arrays[f"{name}_quaternions"] = positions, quaternions
+        replay: dict[str, Any] = {
+            "positions": positions,
+            "quaternions": quaternions,
+            "episode": int(episode),
+            "seed": int(table.seeds[episode]),
+            "success": bool(table.success[episode]),
+            "return": float(table.returns[episode]),
+        }
         if motion.goal_joints is not None:
             _, goal_positions, goal_quaternions = body_trajectory(scene, physics, motion.goal_joints[episode][None])
-            arrays[f"{name}_goal_positions"], arrays[f"{name}_goal_quaternions"] = (
-                goal_positions[0],
-                goal_quaternions[0],
-            )
-        arrays[f"{name}_episode"], arrays[f"{name}_seed"] = int(episode), int(table.seeds[episode])
-        arrays[f"{name}_success"], arrays[f"{name}_return"] = (
-            bool(table.success[episode]),
-            float(table.returns[episode]),
-        )
+            replay.update(goal_positions=goal_positions[0], goal_quaternions=goal_quaternions[0])
+        arrays.update(body_names=bodies, **{f"{name}_{key}": value for key, value in replay.items()})
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     return buffer.getvalue()

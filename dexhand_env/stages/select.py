@@ -15,7 +15,6 @@ from dexhand_env.config.physics import Physics
 from dexhand_env.config.registry import TASK_CONFIGS
 from dexhand_env.errors import UserError
 from dexhand_env.files import require_writable, write_bytes, write_json
-from dexhand_env.intervals import wilson_interval
 from dexhand_env.stages.inputs import SeedFolder, read_section, seed_stage
 from dexhand_env.stages.record import given_threads, record_stage
 
@@ -72,14 +71,13 @@ def _play(file: Path, section: dict[str, Any]) -> dict[str, Any]:
         section["selection"]["episodes"],
         threads,
     )
-    successes, episodes = int(table.success.sum()), len(table.success)
-    print(f"{file.name}: {successes} of {episodes}", flush=True)
+    print(f"{file.name}: {table.successes} of {table.episodes}", flush=True)
     return {
         "checkpoint": file.name,
         "iteration": state["iteration"],
         "frames": state["frames"],
-        "success_rate": successes / episodes,
-        "interval": list(wilson_interval(successes, episodes)),
+        "success_rate": table.success_rate,
+        "interval": list(table.interval),
         "mean_return": float(table.returns.mean()),
     }
 
