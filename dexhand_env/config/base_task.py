@@ -32,7 +32,7 @@ class Success(Section):
 
 
 class RewardScales(Section):
-    """An error e costs tanh(|e| / scale), averaged over dimensions. A finger's scale is its control's whole range."""
+    """An error e counts as tanh(|e| / scale), averaged over dimensions. A finger's scale is its control's range."""
 
     position_scale_m: float = Field(gt=0, le=10, description="scale of the position error, m")
     rotation_scale_rad: float = Field(gt=0, le=10, description="scale of the rotation error, rad")
@@ -47,9 +47,9 @@ class BaseTaskConfig(TaskConfig):
         "goal_errors": ("goal minus present position of the 18 controls (m, rad)", 18),
     }
     REWARD_NAMES: ClassVar[Optional[Mapping[str, str]]] = {
-        "position_error": "mean over x y z of tanh(|error| / position_scale_m)",
-        "rotation_error": "mean over the three rotations of tanh(|error| / rotation_scale_rad)",
-        "finger_error": "mean over the 12 finger controls of tanh(|error| / the control's whole range)",
+        "position_progress": "fall, in the step, of the mean over x y z of tanh(|error| / position_scale_m)",
+        "rotation_progress": "fall of the mean over the three rotations of tanh(|error| / rotation_scale_rad)",
+        "finger_progress": "fall of the mean over the 12 finger controls of tanh(|error| / the control's whole range)",
         "action_rate": "mean squared change of the actions since the last step",
         "success": "1 in the step in which the posture has been held long enough, else 0",
     }

@@ -45,19 +45,27 @@ class BaseTask(Task):
         self._goal_joints = torch.zeros((self.num_envs, 26), device=self.device)
         self._goal_orientation = torch.zeros((self.num_envs, 4), device=self.device)
         self._held_steps = torch.zeros(self.num_envs, dtype=torch.int32, device=self.device)
+        self._scaled_errors = torch.zeros((self.num_envs, 3), device=self.device)
+        self._progress = torch.zeros_like(self._scaled_errors)
 
     def begin_episodes(self, world_ids: torch.Tensor, randomness: EpisodeRandomness) -> torch.Tensor:
         drawn = randomness.uniform(world_ids, 18)
         goal = self._goal_lower + drawn * (self._goal_upper - self._goal_lower)
         # A control that the policy cannot move stays at its fixed target, in the goal too.
-        self._set_goal(world_ids, self.hand.controls.with_fixed(goal))
+        goal, start = self.hand.controls.with_fixed(goal), self.hand.controls.with_fixed(torch.zeros_like(goal))
+        self._set_goal(world_ids, goal)
         self._held_steps[world_ids] = 0
-        return self.hand.controls.with_fixed(torch.zeros_like(goal))
+        self._scaled_errors[world_ids] = self._scaled(goal - start)
+        return start
 
     def _set_goal(self, world_ids: torch.Tensor, goal: torch.Tensor) -> None:
         self._goal[world_ids] = goal
         self._goal_joints[world_ids] = self.hand.controls.to_joints(goal)
         self._goal_orientation[world_ids] = quaternion_from_hinges(goal[:, ROTATION])
+
+    def _scaled(self, errors: torch.Tensor) -> torch.Tensor:
+        """Errors of the controls (n, 18) as numbers in [0, 1) for position, rotation and fingers, (n, 3)."""
+        return torch.tanh(errors.abs() * self._inverse_scales) @ self._part_means
 
     def _errors(self) -> Dict[str, torch.Tensor]:
         joints = self.joint_positions
@@ -78,12 +86,13 @@ class BaseTask(Task):
         )
         held = torch.where(within, self._held_steps + 1, torch.zeros_like(self._held_steps))
         self._held_steps = torch.where(worlds, held, self._held_steps)
+        scaled = self._scaled(self._goal - self.hand.control_positions)
+        self._progress, self._scaled_errors = self._scaled_errors - scaled, scaled
 
     def compute_task_rewards(self) -> Dict[str, torch.Tensor]:
-        """Costs in [0, 1): the mean over dimensions of tanh(|error| / scale)."""
-        error = (self._goal - self.hand.control_positions).abs()
-        means = torch.tanh(error * self._inverse_scales) @ self._part_means
-        return {"position_error": means[:, 0], "rotation_error": means[:, 1], "finger_error": means[:, 2]}
+        """By how much the last step brought each part nearer: the fall of its mean of tanh(|error| / scale)."""
+        position, rotation, fingers = self._progress.unbind(dim=-1)
+        return {"position_progress": position, "rotation_progress": rotation, "finger_progress": fingers}
 
     def successes(self) -> torch.Tensor:
         return self._held_steps >= self.config.success.hold_steps
@@ -101,8 +110,13 @@ class BaseTask(Task):
         return {"controls": self._goal.clone()}
 
     def get_state(self) -> Dict[str, torch.Tensor]:
-        return {"goal": self._goal.clone(), "held_steps": self._held_steps.clone()}
+        return {
+            "goal": self._goal.clone(),
+            "held_steps": self._held_steps.clone(),
+            "scaled_errors": self._scaled_errors.clone(),
+        }
 
     def set_state(self, state: Dict[str, torch.Tensor]) -> None:
         self._set_goal(torch.arange(self.num_envs, device=self.device), state["goal"].to(self.device))
         self._held_steps.copy_(state["held_steps"])
+        self._scaled_errors.copy_(state["scaled_errors"])

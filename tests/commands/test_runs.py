@@ -88,7 +88,10 @@ def test_tensorboard_lists_the_curves(trained: tuple[Path, subprocess.CompletedP
         *(f"info/{name}" for name in ("kl", "learning_rate", "nan_resets", "contact_overflows")),
         *(f"episode/{name}" for name in ("return", "success_rate", "episode_length")),
         *(f"performance/{name}" for name in ("seconds", "cpu_seconds", "frames_per_second")),
-        *(f"reward/{name}" for name in ("position_error", "rotation_error", "finger_error", "action_rate", "success")),
+        *(
+            f"reward/{name}"
+            for name in ("position_progress", "rotation_progress", "finger_progress", "action_rate", "success")
+        ),
         *(f"termination/{name}" for name in ("success", "timeout", "nan")),
     }
     assert expected <= tags

@@ -56,10 +56,8 @@ def test_base_task_is_the_task_that_is_documented() -> None:
     assert config.actions.num_actions == 18
     assert config.observation_length("policy") == 26 + 26 + 18 + 18 + 18 + 18
     assert config.observation_length("critic") == 0
-    tracking = [config.rewards[f"{name}_error"] for name in ("position", "rotation", "finger")]
-    # Positive tracking rewards would pay for putting off success, which ends the episode.
-    assert all(weight < 0 for weight in tracking)
-    assert config.rewards["success"] > 0
+    progress = [config.rewards[f"{name}_progress"] for name in ("position", "rotation", "finger")]
+    assert all(weight > 0 for weight in (*progress, config.rewards["success"]))
 
 
 def test_velocity_limits_are_one_number_or_one_for_each_component() -> None:
@@ -81,7 +79,10 @@ def test_either_part_can_be_held() -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("rewards.sucess=2", "--set: rewards.sucess: unknown reward; allowed: success (the nearest), position_error"),
+        (
+            "rewards.sucess=2",
+            "--set: rewards.sucess: unknown reward; allowed: success (the nearest), position_progress",
+        ),
         ("rewards.success=.inf", "--set: rewards.success: found inf; allowed: a number from"),
         ("rewards.success=true", "--set: rewards.success: found true; allowed: a number"),
         ("rewards.success='1'", "--set: rewards.success: found '1'; allowed: a number"),

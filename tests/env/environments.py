@@ -71,5 +71,5 @@ def play(env: DexHandEnv, actions: torch.Tensor) -> list[Dict[str, torch.Tensor]
 
 def only(**weights: Optional[float]) -> Dict[str, Any]:
     """Reward weights: those given, zero for all others of BaseTask."""
-    names = ("position_error", "rotation_error", "finger_error", "action_rate", "success")
+    names = ("position_progress", "rotation_progress", "finger_progress", "action_rate", "success")
     return {name: weights.get(name, 0.0) for name in names}

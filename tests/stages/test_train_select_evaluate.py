@@ -71,7 +71,13 @@ def test_the_history_has_a_row_an_iteration(finished: Path) -> None:
     assert [(row["iteration"], row["frames"]) for row in rows] == [("1", "64"), ("2", "128")]
     for name in ("seconds", "policy_loss", "value_loss", "entropy", "bounds_loss", "kl", "learning_rate"):
         assert all(np.isfinite(float(row[name])) for row in rows), name
-    for name in ("reward/success", "raw_reward/position_error", "nan_resets", "contact_overflows", "frames_per_second"):
+    for name in (
+        "reward/success",
+        "raw_reward/position_progress",
+        "nan_resets",
+        "contact_overflows",
+        "frames_per_second",
+    ):
         assert name in rows[0]
 
 
