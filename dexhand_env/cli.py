@@ -30,8 +30,15 @@ def _in_panel(panel: str, text: str, *names: str, **options: Any) -> Any:
     return typer.Option(*names, help=text, rich_help_panel=panel, **options)
 
 
+def _is_typed(context: typer.Context, name: str) -> bool:
+    """Whether a parameter stood on the command line."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 @app.command()
 def train(
+    context: typer.Context,
     overrides: Annotated[
         Optional[list[str]],
         typer.Argument(
@@ -92,6 +99,7 @@ def train(
         log_interval=log_interval,
         threads=threads,
         overrides=tuple(overrides or ()),
+        typed=frozenset(name for name in context.params if _is_typed(context, name)),
     )
     raise typer.Exit(train_or_test(options))
 

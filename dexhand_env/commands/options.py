@@ -9,6 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from dexhand_env.commands.recorded_run import ARGS_FILE, REMEMBERED, RecordedRun, find_checkpoint, recorded_run
+from dexhand_env.config.layers import merge
 from dexhand_env.config.physics import Physics, load_physics
 from dexhand_env.config.ppo import PPOParams, fit_minibatch, load_ppo, train_file
 from dexhand_env.config.registry import TASK_CONFIGS, load_task
@@ -25,25 +27,29 @@ RUNS = Path("runs")
 
 @dataclasses.dataclass(frozen=True)
 class TrainOptions:
-    """What the user typed; see ``train.py --help``. None means that an option was left out."""
+    """The options as they were parsed; see ``train.py --help``. None means that an option was left out.
 
-    task: str = "BaseTask"
-    num_envs: int = 1024
-    sim_device: str = "auto"
-    rl_device: str = "auto"
-    graphics_device_id: int = 0
-    headless: bool = False
-    train_config: str | None = None
-    seed: int = 42
-    torch_deterministic: bool = False
-    checkpoint: str | None = None
-    test: bool = False
-    episodes: int = 100
-    max_iterations: int | None = None
-    experiment_name: str | None = None
-    log_interval: int = 10
-    threads: int = 0
-    overrides: tuple[str, ...] = ()
+    ``typed`` names those that stood on the command line: of a run that goes on, the others come from its args.yaml.
+    """
+
+    task: str
+    num_envs: int
+    sim_device: str
+    rl_device: str
+    graphics_device_id: int
+    headless: bool
+    train_config: str | None
+    seed: int
+    torch_deterministic: bool
+    checkpoint: str | None
+    test: bool
+    episodes: int
+    max_iterations: int | None
+    experiment_name: str | None
+    log_interval: int
+    threads: int
+    overrides: tuple[str, ...]
+    typed: frozenset[str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,25 +89,27 @@ def resolve(options: TrainOptions) -> ResolvedRun:
         raise UserError("WORLD_SIZE", "training in several processes is not part of this version", "one process")
     if options.test and options.checkpoint is None:
         raise UserError("--test", "given without --checkpoint", "--test --checkpoint PATH")
-    if options.task not in TASK_CONFIGS:
-        raise UserError("--task", f"found {options.task!r}", choices(TASK_CONFIGS, options.task))
-    task_values, ppo_values = _split_overrides(options.overrides)
-    task = load_task(options.task, task_values, "command line")
-    params = load_ppo(options.train_config or train_file(options.task), ppo_values, "command line")
-    if options.max_iterations is not None:
-        params = _with_config(params, max_epochs=options.max_iterations)
+    if "episodes" in options.typed and not options.test:
+        raise UserError("--episodes", "given without --test", "--test --checkpoint PATH --episodes N")
+    checkpoint = None if options.checkpoint is None else find_checkpoint(options.checkpoint, RUNS, options.test)
+    earlier = None if checkpoint is None else recorded_run(checkpoint)
+    notices = []
+    if earlier is not None:
+        options = _remembered(options, earlier)
+        notices.append(
+            f"checkpoint {checkpoint}; what the command line leaves open is as in {earlier.folder}/{ARGS_FILE}"
+        )
+    task, params = _configurations(options, earlier)
     params, notice = fit_minibatch(params, options.num_envs, "--num-envs and params.config.minibatch_size")
-    notices = [notice] if notice else []
+    notices += [notice] if notice else []
     if not options.headless:
         notices.append(
             "the viewer is not part of this version: going on headless (--headless says so without this line)"
         )
-    checkpoint = None if options.checkpoint is None else Path(options.checkpoint)
-    if checkpoint is not None and not checkpoint.is_file():
-        raise UserError("--checkpoint", f"{checkpoint} is not a file", "runs/<name>/nn/checkpoint_<iteration>.pth")
     sim_device, rl_device = _devices(options, task.sim.backend, notices)
-    folder = _run_folder(options, checkpoint)
-    require_writable(folder)
+    folder = _run_folder(options, earlier)
+    if not options.test:
+        require_writable(folder)
     return ResolvedRun(
         options=options,
         task=task,
@@ -114,6 +122,36 @@ def resolve(options: TrainOptions) -> ResolvedRun:
         rl_device=rl_device,
         notices=tuple(notices),
     )
+
+
+def _remembered(options: TrainOptions, earlier: RecordedRun) -> TrainOptions:
+    """The options, with those of the earlier run where the command line leaves them open."""
+    recorded = earlier.arguments
+    if "task" in options.typed and options.task != recorded.task:
+        raise UserError(
+            "--task", f"{options.task}, but {earlier.folder} was trained for {recorded.task}", recorded.task
+        )
+    names = [] if options.test else [name for name in REMEMBERED if name not in options.typed]
+    changes = {name: getattr(recorded, name) for name in ("task", *names)}
+    return dataclasses.replace(options, **changes)
+
+
+def _configurations(options: TrainOptions, earlier: RecordedRun | None) -> tuple[TaskConfig, PPOParams]:
+    """The task's and PPO's configuration: files or the earlier run's, the command line's values on top."""
+    if options.task not in TASK_CONFIGS:
+        raise UserError("--task", f"found {options.task!r}", choices(TASK_CONFIGS, options.task))
+    source = "command line"
+    task_values, ppo_values = _split_overrides(options.overrides)
+    train_config = options.train_config or train_file(options.task)
+    if earlier is not None:
+        source = f"{earlier.folder / ARGS_FILE} and command line"
+        task_values = merge(earlier.arguments.task_config, task_values)
+        train_config = options.train_config or str(earlier.train_config)
+    task = load_task(options.task, task_values, source)
+    params = load_ppo(train_config, ppo_values, "command line")
+    if options.max_iterations is not None:
+        params = _with_config(params, max_epochs=options.max_iterations)
+    return task, params
 
 
 def _split_overrides(items: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -142,19 +180,19 @@ def _devices(options: TrainOptions, backend: str, notices: list[str]) -> tuple[s
             allowed = "cpu, " + ", ".join(f"cuda:{i}" for i in range(found)) if found else "auto, cpu"
             raise UserError("--rl-device", f"{rl_device}: {found} CUDA devices here", allowed)
     elif rl_device == "auto":
-        rl_device = "cpu"  # physics is on the CPU, and copying every step to a GPU costs more than it saves
+        import torch
+
+        rl_device = "cuda:0" if torch.cuda.is_available() else "cpu"
     notices.append(f"devices: physics on cpu, learning on {rl_device}")
     return "cpu", rl_device
 
 
-def _run_folder(options: TrainOptions, checkpoint: Path | None) -> Path:
-    """The run's folder: a resumed run goes on in its own, a new one must not exist."""
-    if options.experiment_name is None and checkpoint is not None and checkpoint.parent.name == "nn":
-        return checkpoint.parent.parent
+def _run_folder(options: TrainOptions, earlier: RecordedRun | None) -> Path:
+    """The run's folder: an earlier run goes on in its own unless it is given another name; a new one must not exist."""
     if options.experiment_name is None:
-        return RUNS / f"{options.task}_{datetime.now():%Y%m%d_%H%M%S}"
+        return earlier.folder if earlier else RUNS / f"{options.task}_{datetime.now():%Y%m%d_%H%M%S}"
     folder = RUNS / check_name(options.experiment_name, "--experiment-name")
-    if folder.exists() and not options.test:
-        latest = folder / "nn" / "checkpoint_<iteration>.pth"
-        raise UserError("--experiment-name", f"{folder} exists", f"another name, or --checkpoint {latest} to go on")
+    own = earlier is not None and folder.resolve() == earlier.folder.resolve()
+    if folder.exists() and not own and not options.test:
+        raise UserError("--experiment-name", f"{folder} exists", f"another name, or --checkpoint {folder} to go on")
     return folder

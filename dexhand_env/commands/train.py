@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import yaml
 from loguru import logger
 
 from dexhand_env.commands.options import ResolvedRun, TrainOptions, resolve
+from dexhand_env.commands.recorded_run import TRAIN_CONFIG_FILE, RunArguments, command_line, write_run_files
 from dexhand_env.errors import UserError
-from dexhand_env.files import write_text
 from dexhand_env.stages.record import given_threads
 
 if TYPE_CHECKING:
@@ -36,18 +35,18 @@ def _threads(run: ResolvedRun) -> int:
     return run.options.threads or given_threads()
 
 
-def write_run_files(run: ResolvedRun) -> None:
-    """args.yaml (options, seed, the task's whole configuration) and train_config.yaml (usable as --train-config)."""
-    args: dict[str, Any] = {
-        **dataclasses.asdict(run.options),
-        "seed": run.seed,
-        "sim_device": run.sim_device,
-        "rl_device": run.rl_device,
-        "overrides": list(run.options.overrides),
-        "task_config": run.task.dump(),
-    }
-    write_text(run.folder / "args.yaml", yaml.safe_dump(args, sort_keys=False))
-    write_text(run.folder / "train_config.yaml", yaml.safe_dump({"params": run.params.dump()}, sort_keys=False))
+def run_arguments(run: ResolvedRun) -> RunArguments:
+    """What args.yaml says of the run."""
+    options = dataclasses.asdict(run.options)
+    values = {name: options[name] for name in RunArguments.model_fields if name in options}
+    values.update(
+        seed=run.seed,
+        checkpoint=None if run.checkpoint is None else str(run.checkpoint),
+        used_sim_device=run.sim_device,
+        used_rl_device=run.rl_device,
+        task_config=run.task.dump(),
+    )
+    return RunArguments(command=command_line(values, run.folder / TRAIN_CONFIG_FILE), **values)
 
 
 def _print(notices: tuple[str, ...]) -> None:
@@ -94,7 +93,7 @@ def _train(run: ResolvedRun) -> int:
             notices += (f"going on with the random numbers of seed {seed}, the checkpoint's",)
             run, spec = dataclasses.replace(run, seed=seed), dataclasses.replace(spec, seed=seed)
     _print(notices)
-    write_run_files(run)
+    write_run_files(run.folder, run_arguments(run), run.params.dump())
     with ConsoleLog(run.folder / "train.log", run.params.config.max_epochs, run.options.log_interval) as console:
         logger.info(f"training {run.options.task} in {run.folder}, seed {run.seed}")
         try:

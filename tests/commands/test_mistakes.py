@@ -43,7 +43,12 @@ def refused(folder: Path, *options: str) -> str:
         (["--headless", "--num-envs"], "--num-envs"),
         (["--test"], "--test: given without --checkpoint"),
         (["--test", "--checkpoint", "none.pth"], "--checkpoint: none.pth is not a file"),
-        (["--checkpoint", "."], "--checkpoint: . is not a file"),
+        (
+            ["--checkpoint", "."],
+            "--checkpoint: . holds no checkpoint; allowed: runs/<name>/nn/checkpoint_<iteration>.pth",
+        ),
+        (["--checkpoint", "latest"], "--checkpoint: latest, but no run below runs/ has a checkpoint"),
+        (["--episodes", "5"], "--episodes: given without --test"),
         (["--sim-device", "gpu"], "--sim-device: gpu: "),
         (["--sim-device", "cuda:0"], "--sim-device: cuda:0: "),
         (["--rl-device", "cuda:x"], "--rl-device: found 'cuda:x'"),
@@ -70,7 +75,7 @@ def test_a_minibatch_that_does_not_divide_names_what_would(tmp_path: Path) -> No
 def test_a_name_that_is_taken_is_refused(tmp_path: Path) -> None:
     (tmp_path / "runs" / "mine").mkdir(parents=True)
     line = refused(tmp_path, "--experiment-name", "mine", "--headless")
-    assert "--experiment-name: runs/mine exists; allowed: another name, or --checkpoint" in line
+    assert "--experiment-name: runs/mine exists; allowed: another name, or --checkpoint runs/mine to go on" in line
 
 
 def test_a_file_where_the_runs_folder_should_be(tmp_path: Path) -> None:
@@ -120,7 +125,6 @@ def test_a_checkpoint_of_another_run_is_refused_and_its_folder_untouched(tmp_pat
     nn = tmp_path / "runs" / "old" / "nn"
     nn.mkdir(parents=True)
     shutil.copy(trained, nn / "checkpoint_1.pth")
-    (tmp_path / "runs" / "old" / "args.yaml").write_text("num_envs: 8\n", encoding="utf-8")
     before = files(tmp_path)
     small = [
         "params.network.mlp.units=[32,16]",
