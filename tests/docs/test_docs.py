@@ -82,7 +82,7 @@ def program_options() -> dict[str, str]:
     options = {}
     for parameter in typer.main.get_command(program).params:
         name = parameter.opts[-1]
-        if not name.startswith("--"):
+        if not name.startswith("--") or getattr(parameter, "hidden", False):
             continue
         default = parameter.default
         shown = getattr(parameter, "show_default", None)
