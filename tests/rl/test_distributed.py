@@ -173,7 +173,7 @@ def test_a_mistake_found_by_one_is_told_to_all(together: Path) -> None:
 def test_two_and_two_iterations_are_four_and_a_hung_process_is_not_waited_for(together: Path, tmp_path: Path) -> None:
     """Bit for bit, by processes that know only the disk; then one of them stops, and the other ends by the timeout."""
     half = shutil.copytree(together / "half", tmp_path / "half")
-    first, second = started([TOGETHER, str(tmp_path), "other_half", "hung"], [ROOT, ROOT], TIMEOUT_S="10")
+    first, second = started([TOGETHER, str(tmp_path), "other_half", "hung"], [ROOT, ROOT], TIMEOUT_S="15")
     try:
         _, error = first.communicate(timeout=PATIENCE_S)
     finally:
