@@ -12,6 +12,7 @@ import typer
 from typer.exceptions import TyperException
 
 from dexhand_env.errors import MISTAKE, UserError
+from dexhand_env.rl.distributed import ALONE, Processes, ProcessLost, join_processes
 
 ENVIRONMENT, TRAINING, LOGGING = "Environment arguments", "Training arguments", "Logging arguments"
 
@@ -76,6 +77,9 @@ def train(
         Optional[str], _in_panel(LOGGING, "Name of the run folder.", show_default="<Task>_<date>_<time>")
     ] = None,
     log_interval: Annotated[int, _in_panel(LOGGING, "Finished episodes between log lines.", min=1)] = 10,
+    local_rank: Annotated[  # torch.distributed.launch gives it; the environment says the same
+        int, typer.Option("--local-rank", "--local_rank", hidden=True, min=0)
+    ] = 0,
 ) -> None:
     """Train a policy, go on training one, or test one."""
     from dexhand_env.commands.options import TrainOptions
@@ -101,7 +105,7 @@ def train(
         overrides=tuple(overrides or ()),
         typed=frozenset(name for name in context.params if _is_typed(context, name)),
     )
-    raise typer.Exit(train_or_test(options))
+    raise typer.Exit(train_or_test(options, context.obj))
 
 
 @app.command()
@@ -157,13 +161,25 @@ def doctor() -> None:
     raise typer.Exit(run())
 
 
-def _run(commands: typer.Typer, program: str) -> int:
-    """Run a command line; a mistake of the user's is one line and exit code 2."""
+def _run(commands: typer.Typer, program: str, in_several: bool = False) -> int:
+    """Run a command line, in one of several processes if a launcher started this one and ``in_several`` are allowed.
+
+    A mistake of the user's is one line and exit code 2; a process that was lost is one line of each of the others.
+    """
     try:
-        result = commands(prog_name=program, standalone_mode=False)
+        with join_processes() if in_several else ALONE as processes:
+            return _answer(commands, program, processes)
+    except (UserError, ProcessLost) as error:  # in joining the others
+        print(f"{program}: {error}", file=sys.stderr)
+        return MISTAKE if isinstance(error, UserError) else 1
+
+
+def _answer(commands: typer.Typer, program: str, processes: Processes) -> int:
+    try:
+        result = commands(prog_name=program, standalone_mode=False, obj=processes)
     except (UserError, TyperException) as error:
         message = error.format_message() if hasattr(error, "format_message") else str(error)
-        if message:  # empty where the help was printed instead
+        if message and processes.is_first:  # empty where the help was printed instead
             print(f"{program}: {' '.join(message.split())}", file=sys.stderr)
         return MISTAKE
     return result if isinstance(result, int) else 0
@@ -171,11 +187,16 @@ def _run(commands: typer.Typer, program: str) -> int:
 
 def main() -> None:
     """The console script ``dexhand``."""
-    sys.exit(_run(app, "dexhand"))
+    sys.exit(_run(app, "dexhand", in_several=sys.argv[1:2] == ["train"]))
+
+
+def train_program() -> typer.Typer:
+    """``dexhand train`` as a program of its own."""
+    program = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    program.command()(train)
+    return program
 
 
 def train_main() -> None:
-    """``train.py``: ``dexhand train`` under its own name."""
-    program = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    program.command()(train)
-    sys.exit(_run(program, "train.py"))
+    """``train.py``."""
+    sys.exit(_run(train_program(), "train.py", in_several=True))

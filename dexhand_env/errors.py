@@ -18,8 +18,12 @@ class UserError(Exception):
     """
 
     def __init__(self, where: str, found: str, allowed: Optional[str] = None) -> None:
+        super().__init__(where, found, allowed)  # all of them, so that one process can send it to another
+
+    def __str__(self) -> str:
+        where, found, allowed = self.args
         message = f"{where}: {found}" if allowed is None else f"{where}: {found}; allowed: {allowed}"
-        super().__init__(" ".join(message.split()))
+        return " ".join(message.split())
 
 
 def exit_code(run: Callable[[], object]) -> int:

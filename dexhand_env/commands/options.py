@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import secrets
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +19,7 @@ from dexhand_env.config.task import TaskConfig
 from dexhand_env.config.yaml_files import parse_overrides
 from dexhand_env.errors import UserError
 from dexhand_env.files import require_writable
+from dexhand_env.rl.distributed import ALONE, Processes
 from dexhand_env.sim.backends import check_backend
 
 RUNS = Path("runs")
@@ -79,14 +79,14 @@ class ResolvedRun:
     notices: tuple[str, ...]
 
 
-def resolve(options: TrainOptions) -> ResolvedRun:
-    """Check the options together with the files they name.
+def resolve(options: TrainOptions, processes: Processes = ALONE) -> ResolvedRun:
+    """Check the options together with the files they name, for one of the processes that train together.
 
     Raises:
         UserError: the first mistake.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise UserError("WORLD_SIZE", "training in several processes is not part of this version", "one process")
+    if options.test and processes.size > 1:
+        raise UserError("--test", f"given to {processes.size} processes", "one process, without torchrun")
     if options.test and options.checkpoint is None:
         raise UserError("--test", "given without --checkpoint", "--test --checkpoint PATH")
     if "episodes" in options.typed and not options.test:
@@ -106,7 +106,9 @@ def resolve(options: TrainOptions) -> ResolvedRun:
         notices.append(
             "the viewer is not part of this version: going on headless (--headless says so without this line)"
         )
-    sim_device, rl_device = _devices(options, task.sim.backend, notices)
+    if processes.size > 1:
+        notices.append(f"{processes.size} processes learn together, each with {options.num_envs} environments")
+    sim_device, rl_device = _devices(options, task.sim.backend, processes, notices)
     folder = _run_folder(options, earlier)
     if not options.test:
         require_writable(folder)
@@ -165,7 +167,7 @@ def _with_config(params: PPOParams, **changes: Any) -> PPOParams:
     return params.model_copy(update={"config": params.config.model_copy(update=changes)})
 
 
-def _devices(options: TrainOptions, backend: str, notices: list[str]) -> tuple[str, str]:
+def _devices(options: TrainOptions, backend: str, processes: Processes, notices: list[str]) -> tuple[str, str]:
     """What ``auto`` means here, and a refusal of what is not here."""
     check_backend(backend, "cpu" if options.sim_device == "auto" else options.sim_device)
     kind, _, index = options.rl_device.partition(":")
@@ -176,6 +178,11 @@ def _devices(options: TrainOptions, backend: str, notices: list[str]) -> tuple[s
         import torch
 
         found = torch.cuda.device_count()
+        if processes.size > 1:
+            if rl_device != "cuda" or processes.local_size > found:
+                found_here = f"{rl_device} for {processes.local_size} processes on {found} CUDA devices"
+                raise UserError("--rl-device", found_here, "cuda, with a device for each process; auto, cpu")
+            rl_device = f"cuda:{processes.local_rank}"
         if int(rl_device.partition(":")[2] or 0) >= found:
             allowed = "cpu, " + ", ".join(f"cuda:{i}" for i in range(found)) if found else "auto, cpu"
             raise UserError("--rl-device", f"{rl_device}: {found} CUDA devices here", allowed)

@@ -30,6 +30,7 @@ class RunArguments(Section):
     """
 
     command: str = Field(description="a command that makes the same run again, under another name")
+    processes: int = Field(ge=1, description="how many processes trained together")
     task: str
     num_envs: int = Field(ge=1)
     sim_device: str
@@ -123,7 +124,8 @@ def recorded_run(checkpoint: Path) -> Optional[RecordedRun]:
 
 def command_line(values: dict[str, Any], train_config: Path) -> str:
     """The command that repeats a run: its options with a PPO file that holds all of the run's parameters."""
-    words = ["python", "train.py"]
+    processes = values["processes"]
+    words = ["torchrun", f"--nproc_per_node={processes}", "train.py"] if processes > 1 else ["python", "train.py"]
     for name in ("task", *REMEMBERED):
         value = values[name]
         option = "--" + name.replace("_", "-")

@@ -11,6 +11,7 @@ from loguru import logger
 from dexhand_env.commands.options import ResolvedRun, TrainOptions, resolve
 from dexhand_env.commands.recorded_run import TRAIN_CONFIG_FILE, RunArguments, command_line, write_run_files
 from dexhand_env.errors import UserError
+from dexhand_env.rl.distributed import ALONE, Processes
 from dexhand_env.stages.record import given_threads
 
 if TYPE_CHECKING:
@@ -21,25 +22,29 @@ INTERRUPTED = 130
 TEST_FIRST_SEED = 3_000_000
 
 
-def train_or_test(options: TrainOptions) -> int:
+def train_or_test(options: TrainOptions, processes: Processes = ALONE) -> int:
     """Run the program; returns the exit code: 0, or 130 after Ctrl-C.
 
     Raises:
         UserError: a mistake in options or files; nothing has been written then.
+        ProcessLost: another of the processes that train together has ended or hangs.
     """
-    run = resolve(options)
-    return _test(run) if options.test else _train(run)
+    run = processes.agree(lambda: resolve(options, processes))
+    folder, seed = processes.gather((run.folder, run.seed))[0]  # one clock and one draw for all
+    run = dataclasses.replace(run, folder=folder, seed=seed)
+    return _test(run) if options.test else _train(run, processes)
 
 
-def _threads(run: ResolvedRun) -> int:
-    return run.options.threads or given_threads()
+def _threads(run: ResolvedRun, processes: Processes = ALONE) -> int:
+    return run.options.threads or given_threads(processes.local_size)
 
 
-def run_arguments(run: ResolvedRun) -> RunArguments:
+def run_arguments(run: ResolvedRun, processes: int) -> RunArguments:
     """What args.yaml says of the run."""
     options = dataclasses.asdict(run.options)
     values = {name: options[name] for name in RunArguments.model_fields if name in options}
     values.update(
+        processes=processes,
         seed=run.seed,
         checkpoint=None if run.checkpoint is None else str(run.checkpoint),
         used_sim_device=run.sim_device,
@@ -54,21 +59,21 @@ def _print(notices: tuple[str, ...]) -> None:
         print(notice, flush=True)
 
 
-def _check_resumption(run: ResolvedRun, spec: TrainingSpec) -> int:
+def _check_resumption(run: ResolvedRun, spec: TrainingSpec, processes: Processes) -> int:
     """Refuse a checkpoint that training cannot go on from; returns the seed that it was trained with."""
     from dexhand_env.rl.checkpoint import TRAINING_KEYS, load_checkpoint
     from dexhand_env.rl.training import check_resumable
 
     assert run.checkpoint is not None
     state = load_checkpoint(run.checkpoint, TRAINING_KEYS)
-    check_resumable(state, spec, f"checkpoint {run.checkpoint}")
+    check_resumable(state, spec, f"checkpoint {run.checkpoint}", processes.size)
     done, wanted = state["iteration"], run.params.config.max_epochs
     if done >= wanted:
         raise UserError("--max-iterations", f"{wanted}, of which the checkpoint has done {done}", f"{done + 1} or more")
     return int(state["seed"])
 
 
-def _train(run: ResolvedRun) -> int:
+def _train(run: ResolvedRun, processes: Processes) -> int:
     from dexhand_env.rl.agent import TrainingDiverged
     from dexhand_env.rl.checkpoint import latest_checkpoint
     from dexhand_env.rl.console import ConsoleLog
@@ -82,22 +87,24 @@ def _train(run: ResolvedRun) -> int:
         seed=run.seed,
         sim_device=run.sim_device,
         rl_device=run.rl_device,
-        threads=_threads(run),
-        learner_threads=_threads(run),
+        threads=_threads(run, processes),
+        learner_threads=_threads(run, processes),
         deterministic=run.options.torch_deterministic,
     )
     notices = run.notices
     if run.checkpoint is not None:  # refused before the run folder is touched
-        seed = _check_resumption(run, spec)
+        seed = processes.agree(lambda: _check_resumption(run, spec, processes))
         if seed != run.seed:
             notices += (f"going on with the random numbers of seed {seed}, the checkpoint's",)
             run, spec = dataclasses.replace(run, seed=seed), dataclasses.replace(spec, seed=seed)
-    _print(notices)
-    write_run_files(run.folder, run_arguments(run), run.params.dump())
-    with ConsoleLog(run.folder / "train.log", run.params.config.max_epochs, run.options.log_interval) as console:
+    if processes.is_first:
+        _print(notices)
+        write_run_files(run.folder, run_arguments(run, processes.size), run.params.dump())
+    log, quiet = run.folder / "train.log", not processes.is_first
+    with ConsoleLog(log, run.params.config.max_epochs, run.options.log_interval, quiet) as console:
         logger.info(f"training {run.options.task} in {run.folder}, seed {run.seed}")
         try:
-            result = run_training(spec, run.folder, run.checkpoint, console.after_iteration)
+            result = run_training(spec, run.folder, run.checkpoint, console.after_iteration, processes)
         except TrainingDiverged as error:
             logger.error(f"training diverged: {error}; last good checkpoint: {latest_checkpoint(run.folder / 'nn')}")
             return 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
+import tempfile
 import time
 from pathlib import Path
 from typing import Any, Callable, Dict
@@ -13,10 +14,12 @@ import torch
 from rl_games.algos_torch.a2c_continuous import A2CAgent
 from rl_games.algos_torch.torch_ext import mean_list
 from rl_games.common.tr_helpers import DefaultRewardsShaper
+from tensorboardX import SummaryWriter
 
 from dexhand_env.env.vec_env import DexHandEnv
 from dexhand_env.rl.adapter import RlGamesEnv, StatisticsObserver
 from dexhand_env.rl.checkpoint import BEST, checkpoint_name, save_checkpoint
+from dexhand_env.rl.distributed import ALONE, Processes
 from dexhand_env.rl.statistics import TrainingStatistics
 
 # Called after every iteration with the row of the history; true asks training to stop after this iteration.
@@ -36,12 +39,23 @@ class DexHandAgent(A2CAgent):
         task, seed: kept in checkpoints, to tell what they are of.
         folder: the run folder; checkpoints go to ``nn/``, TensorBoard events to ``summaries/``.
         device: where the learner runs.
+        processes: those that train this policy together, each on an environment of its own; the first one writes.
     """
 
+    writer: Any
+
     def __init__(
-        self, params: Dict[str, Any], env: DexHandEnv, task: str, seed: int, folder: Path, device: torch.device
+        self,
+        params: Dict[str, Any],
+        env: DexHandEnv,
+        task: str,
+        seed: int,
+        folder: Path,
+        device: torch.device,
+        processes: Processes = ALONE,
     ) -> None:
-        self.statistics = TrainingStatistics(env.num_envs, env.outcome_names, env.device)
+        self._processes = processes
+        self.statistics = TrainingStatistics(env.num_envs, env.outcome_names, env.device, processes)
         adapter = RlGamesEnv(env, device)
         info = adapter.get_env_info()
         config = copy.deepcopy(params["config"])  # rl_games puts its objects into it
@@ -60,8 +74,12 @@ class DexHandAgent(A2CAgent):
             print_stats=False,
         )
         # rl_games prints as it is made; what it says stands in args.yaml and train_config.yaml.
-        with contextlib.redirect_stdout(io.StringIO()):
+        # It also makes folders and a TensorBoard file, which are not wanted of other processes than the first.
+        with contextlib.redirect_stdout(io.StringIO()), tempfile.TemporaryDirectory() as nowhere:
+            if not processes.is_first:
+                config["train_dir"] = nowhere
             super().__init__("run", {**params, "config": config})
+            self._learn_together()
         self._env = env
         self._checkpoint_folder = folder / "nn"
         self._policy_description = {
@@ -78,10 +96,37 @@ class DexHandAgent(A2CAgent):
         self.training_cpu_seconds = 0.0
         self.init_tensors()
 
+    # Several processes
+
+    def _learn_together(self) -> None:
+        """Have rl_games average gradients and KL divergences over the processes, and join the normalisers.
+
+        It believes itself alone while it is made, for else it would start a process group of its own, always by NCCL.
+        """
+        networks = [self, self.central_value_net] if self.has_central_value else [self]
+        for network in networks:
+            network.multi_gpu, network.world_size = self._processes.size > 1, self._processes.size
+            self._processes.join_normalisers(network.model)
+        if self.normalize_value:
+            self.value_mean_std = networks[-1].model.value_mean_std
+        if not self._processes.is_first:
+            self.writer.close()
+            self.writer = SummaryWriter(write_to_disk=False)
+            if self.has_central_value:
+                self.central_value_net.writter = self.writer
+
+    def update_lr(self, lr: float) -> None:
+        """Set the optimizer's learning rate. All processes found the same, from the same KL divergence.
+
+        rl_games would also send it from the first to the others, after each minibatch and cut to single precision.
+        """
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+
     # Checkpoints
 
     def get_full_state_weights(self) -> Dict[str, Any]:
-        """Everything that decides how training goes on: tensors and plain values only."""
+        """Everything that decides how training goes on: tensors and plain values only. For all processes."""
         prefix = "_orig_mod."  # of a compiled model
         weights = self.model.state_dict().items()
         model = {name[len(prefix) :] if name.startswith(prefix) else name: value for name, value in weights}
@@ -96,12 +141,18 @@ class DexHandAgent(A2CAgent):
             "entropy_coefficient": float(self.entropy_coef),
             "best_return": self.best_return,
             "statistics": self.statistics.get_state(),
-            "env_state": self._env.get_state(),
-            "rng_state": {"cpu": torch.get_rng_state()},
+            **self._process_state(),
         }
-        if self.device_is_cuda:
-            state["rng_state"]["cuda"] = torch.cuda.get_rng_state(self.ppo_device)
+        if self._processes.size > 1:
+            state["other_processes"] = self._processes.gather(_on_cpu(self._process_state()))[1:]
         return state
+
+    def _process_state(self) -> Dict[str, Any]:
+        """What each process has of its own."""
+        rng_state = {"cpu": torch.get_rng_state()}
+        if self.device_is_cuda:
+            rng_state["cuda"] = torch.cuda.get_rng_state(self.ppo_device)
+        return {"env_state": self._env.get_state(), "rng_state": rng_state}
 
     def _critic_state(self) -> Dict[str, Any]:
         """The critic's own network and optimizer, where it has them."""
@@ -120,8 +171,10 @@ class DexHandAgent(A2CAgent):
         return str(self.ppo_device).startswith("cuda")
 
     def save(self, fn: str) -> None:
-        """Write a checkpoint under ``nn/<fn>``."""
-        save_checkpoint(self._checkpoint_folder / fn, self.get_full_state_weights())
+        """Write a checkpoint under ``nn/<fn>``. For all processes."""
+        state = self.get_full_state_weights()
+        if self._processes.is_first:
+            save_checkpoint(self._checkpoint_folder / fn, state)
 
     def set_full_state_weights(self, weights: Dict[str, Any], set_epoch: bool = True) -> None:
         """Go on from what ``get_full_state_weights`` gave."""
@@ -139,22 +192,30 @@ class DexHandAgent(A2CAgent):
         self.entropy_coef = weights["entropy_coefficient"]
         self.best_return = weights["best_return"]
         self.statistics.set_state(weights["statistics"])
-        self._env.set_state(weights["env_state"])
-        torch.set_rng_state(weights["rng_state"]["cpu"])
-        if self.device_is_cuda and "cuda" in weights["rng_state"]:
-            torch.cuda.set_rng_state(weights["rng_state"]["cuda"], self.ppo_device)
+        own = [weights, *weights.get("other_processes", [])][self._processes.rank]
+        self._env.set_state(own["env_state"])
+        torch.set_rng_state(own["rng_state"]["cpu"])
+        if self.device_is_cuda and "cuda" in own["rng_state"]:
+            torch.cuda.set_rng_state(own["rng_state"]["cuda"], self.ppo_device)
 
     # Training
 
-    def train(self, after_iteration: AfterIteration = lambda row: False) -> None:
+    def train(self, after_iteration: AfterIteration = lambda row: False) -> bool:
         """Iterate until ``max_epochs`` iterations are done in total, or ``after_iteration`` says stop.
 
         A checkpoint is written every ``save_frequency`` iterations and after the last; ``checkpoint_best.pth``
-        whenever the mean return of the latest num_envs episodes exceeds every earlier one.
+        whenever the mean return of the latest num_envs episodes exceeds every earlier one. For all processes, whose
+        ``after_iteration`` must say the same.
+
+        Returns:
+            Whether ``after_iteration`` said stop.
 
         Raises:
             TrainingDiverged: NaN or infinity; checkpoints written before that are good.
         """
+        self._processes.copy_first(self.model)
+        if self.has_central_value:
+            self._processes.copy_first(self.central_value_net.model)
         self.obs = self.env_reset()
         while self.epoch_num < self.max_epochs:
             row = self._iterate()
@@ -164,39 +225,52 @@ class DexHandAgent(A2CAgent):
             if last or (self.save_freq > 0 and self.epoch_num % self.save_freq == 0):
                 self.save(checkpoint_name(self.epoch_num))
             if stop:
-                return
+                return True
+        return False
 
-    def _iterate(self) -> Dict[str, float]:
-        wall, cpu = time.perf_counter(), time.process_time()
-        self.update_epoch()
+    def play_steps(self) -> Dict[str, Any]:
+        """A rollout. The last that a process does by itself in an iteration: what ends it there ends it in all."""
+        return self._processes.agree(self._play_steps)
+
+    def _play_steps(self) -> Dict[str, Any]:
         try:
-            result = self.train_epoch()
+            return super().play_steps()
         except (RuntimeError, ValueError) as error:
             # torch refuses to sample from what is not a number.
             if torch.isfinite(self.obs["obs"]).all():
                 raise
             raise TrainingDiverged(f"an observation is not finite in iteration {self.epoch_num}") from error
-        _, _, _, seconds, a_losses, c_losses, b_losses, entropies, kls, learning_rate, _ = result
+
+    def _iterate(self) -> Dict[str, float]:
+        wall, cpu = time.perf_counter(), time.process_time()
+        self.update_epoch()
+        _, _, _, seconds, a_losses, c_losses, b_losses, entropies, kls, learning_rate, _ = self.train_epoch()
         self.dataset.update_values_dict(None)
-        self.frame += self.curr_frames
+        frames = self.curr_frames * self._processes.size
+        self.frame += frames
         self.training_seconds += time.perf_counter() - wall
-        self.training_cpu_seconds += time.process_time() - cpu
+        counters = self._env.sim.counters()
+        losses = {
+            "policy_loss": mean_list(a_losses).item(),
+            "value_loss": mean_list(c_losses).item(),
+            "entropy": mean_list(entropies).item(),
+            "bounds_loss": mean_list(b_losses).item() if b_losses else 0.0,
+            "kl": mean_list(kls).item(),
+        }
+        counts = {"nan_resets": counters.nan_resets, "contact_overflows": counters.contact_overflows}
+        totals = self._processes.total({"cpu_seconds": time.process_time() - cpu, **losses, **counts})
+        self.training_cpu_seconds += totals["cpu_seconds"]
         row: Dict[str, float] = {
             "iteration": self.epoch_num,
             "frames": self.frame,
             "seconds": self.training_seconds,
             "cpu_seconds": self.training_cpu_seconds,
             **self.statistics.finish_iteration(),
-            "policy_loss": mean_list(a_losses).item(),
-            "value_loss": mean_list(c_losses).item(),
-            "entropy": mean_list(entropies).item(),
-            "bounds_loss": mean_list(b_losses).item() if b_losses else 0.0,
-            "kl": mean_list(kls).item(),
+            **{name: totals[name] / self._processes.size for name in losses},
             "learning_rate": float(learning_rate),
-            "frames_per_second": self.curr_frames / seconds,
+            "frames_per_second": frames / seconds,
+            **{name: totals[name] for name in counts},
         }
-        counters = self._env.sim.counters()
-        row["nan_resets"], row["contact_overflows"] = counters.nan_resets, counters.contact_overflows
         self._check_finite(row)
         for name, value in row.items():
             if name not in ("iteration", "frames"):
@@ -218,6 +292,13 @@ class DexHandAgent(A2CAgent):
             self.best_return = recent.episode_return
             if self.epoch_num >= self.save_best_after:
                 self.save(BEST)
+
+
+def _on_cpu(state: Any) -> Any:
+    """Nested dictionaries of tensors, on the CPU."""
+    if isinstance(state, dict):
+        return {name: _on_cpu(value) for name, value in state.items()}
+    return state.cpu() if isinstance(state, torch.Tensor) else state
 
 
 def _tag(name: str) -> str:

@@ -34,28 +34,32 @@ def log_line(row: Dict[str, float], recent: Any) -> str:
 
 
 class ConsoleLog:
-    """Logs to the console and to ``path`` while the context lasts.
+    """Logs to the console and to ``path`` while the context lasts; ``quiet`` logs nowhere.
 
     Args:
         path: train.log; lines are appended.
         max_iterations: what the progress bar counts to.
         log_interval: finished episodes between lines; there is at most one line an iteration.
+        quiet: for a process that is not the first.
     """
 
-    def __init__(self, path: Path, max_iterations: int, log_interval: int = 10) -> None:
+    def __init__(self, path: Path, max_iterations: int, log_interval: int = 10, quiet: bool = False) -> None:
         self._path = path
+        self._quiet = quiet
         self._log_interval = log_interval
         self._logged_episodes = 0
         self._sinks: List[int] = []
         console = Console(file=sys.stdout)
         self._progress: Optional[Progress] = None
-        if console.is_terminal:
+        if console.is_terminal and not quiet:
             columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
             self._progress = Progress(*columns, console=console)
             self._bar = self._progress.add_task("training", total=max_iterations)
 
     def __enter__(self) -> ConsoleLog:
         logger.remove()
+        if self._quiet:
+            return self
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._sinks.append(logger.add(self._path, format="{time:YYYY-MM-DD HH:mm:ss} {message}", level="INFO"))
         self._sinks.append(logger.add(self._print, format="{message}", level="INFO"))

@@ -9,6 +9,9 @@ from typing import Deque, Dict, List, Optional, Sequence, Tuple
 import torch
 
 from dexhand_env.env.vec_env import SUCCESS, Step
+from dexhand_env.rl.distributed import ALONE, Processes
+
+EPISODE_SUMS = ("episodes", "returns", "lengths", "successes")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,16 +30,20 @@ class TrainingStatistics:
     Episodes that began part-way (staggered starts) are left out: they are shorter than real ones.
 
     Args:
-        num_envs: number of worlds; also the number of episodes in the window of :meth:`recent`.
+        num_envs: number of worlds of a process; all worlds together are the episodes in the window of :meth:`recent`.
         outcome_names: the environment's.
         device: the environment's.
+        processes: whose steps are counted together.
     """
 
-    def __init__(self, num_envs: int, outcome_names: Sequence[str], device: torch.device) -> None:
-        self._num_envs = num_envs
+    def __init__(
+        self, num_envs: int, outcome_names: Sequence[str], device: torch.device, processes: Processes = ALONE
+    ) -> None:
+        self._num_envs = num_envs * processes.size
+        self._processes = processes
         self._outcome_names = tuple(outcome_names)
         self._device = device
-        # (episodes, sum of returns, sum of lengths, successes) of past iterations, latest last.
+        # The EPISODE_SUMS of past iterations, latest last.
         self._window: Deque[Tuple[float, ...]] = deque()
         self.finished_episodes = 0
         self._clear()
@@ -69,24 +76,33 @@ class TrainingStatistics:
                 sums_by_name[name] = sums_by_name[name] + mean if name in sums_by_name else mean
 
     def finish_iteration(self) -> Dict[str, float]:
-        """Columns of the history for the steps since the last call; empty episodes give no column."""
-        sums = tuple(self._sums.tolist())
+        """Columns of the history for the steps of all processes since the last call; no episodes give no columns."""
+        totals = self._processes.total(self._own_sums())
+        sums = tuple(totals.pop(name) for name in EPISODE_SUMS)
         row: Dict[str, float] = {}
-        if sums[0] > 0:
-            means = self._means([sums])
-            assert means is not None
+        means = self._means([sums])
+        if means is not None:
             row["return"] = means.episode_return
             row["success_rate"] = means.success_rate
             row["episode_length"] = means.length_steps
-            for name, count in zip(self._outcome_names[1:], self._outcomes.tolist()[1:]):
-                row[f"termination/{name}"] = count / sums[0]
-            self.finished_episodes += int(sums[0])
+            self.finished_episodes += means.episodes
             self._remember(sums)
-        for prefix, terms in (("reward", self._weighted), ("raw_reward", self._raw)):
-            for name, total in terms.items():
-                row[f"{prefix}/{name}"] = float(total) / self._steps
+        for name, total in totals.items():
+            if not name.startswith("termination/"):
+                row[name] = total / self._processes.size / self._steps
+            elif means is not None:
+                row[name] = total / means.episodes
         self._clear()
         return row
+
+    def _own_sums(self) -> Dict[str, float]:
+        """What this process has counted: sums over episodes, endings, and sums over steps of each term's mean."""
+        sums = dict(zip(EPISODE_SUMS, self._sums.tolist()))
+        for name, count in zip(self._outcome_names[1:], self._outcomes.tolist()[1:]):
+            sums[f"termination/{name}"] = count
+        for prefix, terms in (("reward", self._weighted), ("raw_reward", self._raw)):
+            sums.update({f"{prefix}/{name}": float(total) for name, total in terms.items()})
+        return sums
 
     def _remember(self, sums: Tuple[float, ...]) -> None:
         self._window.append(sums)

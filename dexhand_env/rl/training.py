@@ -18,6 +18,7 @@ from dexhand_env.env.randomness import TrainingRandomness
 from dexhand_env.errors import UserError
 from dexhand_env.rl.agent import DexHandAgent
 from dexhand_env.rl.checkpoint import TRAINING_KEYS, load_checkpoint
+from dexhand_env.rl.distributed import ALONE, Processes
 from dexhand_env.rl.history import History
 from dexhand_env.tasks.registry import make_env
 
@@ -30,8 +31,8 @@ class TrainingSpec:
         task: the task's configuration.
         physics: time step, substeps, solver.
         params: rl_games' ``params``, complete and checked.
-        num_envs: number of worlds.
-        seed: of weights, exploration and episodes.
+        num_envs: number of worlds, of each process where there are several.
+        seed: of weights, exploration and episodes; the process of rank r explores and plays by seed + r.
         sim_device, rl_device: ``cpu`` or ``cuda:<index>``.
         threads: CPU threads of physics, which change nothing but the speed.
         learner_threads: CPU threads of the learner. Weights depend on them in their last bits, since sums are split.
@@ -86,16 +87,19 @@ def interruptible() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def make_agent(spec: TrainingSpec, folder: Path) -> DexHandAgent:
-    """The agent and its environment, seeded."""
-    seed_everything(spec.seed, spec.learner_threads, spec.deterministic)
-    randomness = TrainingRandomness(spec.seed, torch.device(spec.sim_device))
+def make_agent(spec: TrainingSpec, folder: Path, processes: Processes = ALONE) -> DexHandAgent:
+    """The agent and its environment, seeded; one of several, if there are several processes."""
+    device, seed = torch.device(spec.rl_device), spec.seed + processes.rank
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # NCCL and PyTorch's generators go by the current device
+    seed_everything(seed, spec.learner_threads, spec.deterministic)
+    randomness = TrainingRandomness(seed, torch.device(spec.sim_device))
     env = make_env(spec.task, spec.physics, spec.num_envs, randomness, spec.sim_device, spec.threads)
-    return DexHandAgent(spec.params, env, spec.task.task, spec.seed, folder, torch.device(spec.rl_device))
+    return DexHandAgent(spec.params, env, spec.task.task, spec.seed, folder, device, processes)
 
 
-def check_resumable(state: Dict[str, Any], spec: TrainingSpec, where: str) -> None:
-    """Refuse a checkpoint of another task, network or number of worlds; needs no simulator.
+def check_resumable(state: Dict[str, Any], spec: TrainingSpec, where: str, processes: int = 1) -> None:
+    """Refuse a checkpoint of another task, network, number of worlds or of processes; needs no simulator.
 
     Raises:
         UserError: naming the first difference.
@@ -124,6 +128,10 @@ def check_resumable(state: Dict[str, Any], spec: TrainingSpec, where: str) -> No
     worlds = len(state["env_state"].get("lengths", ()))
     if worlds != spec.num_envs:
         raise UserError(where, f"was written with --num-envs {worlds}", f"--num-envs {worlds} to go on from it")
+    wrote = 1 + len(state.get("other_processes", ()))
+    if wrote != processes:
+        found = f"was written by {wrote} process{'es' * (wrote > 1)}, and this is {processes}"
+        raise UserError(where, found, f"torchrun --nproc_per_node={wrote} to go on from it")
 
 
 def run_training(
@@ -131,6 +139,7 @@ def run_training(
     folder: Path,
     resume_from: Optional[Path] = None,
     on_iteration: Callable[[Dict[str, float], DexHandAgent], None] = lambda row, agent: None,
+    processes: Processes = ALONE,
 ) -> TrainingResult:
     """Train in ``folder`` until ``max_epochs`` iterations are done in total.
 
@@ -139,16 +148,28 @@ def run_training(
         folder: the run folder; gets ``nn/``, ``summaries/`` and ``history.csv``.
         resume_from: a checkpoint to go on from, exactly as if there had been no break (CPU).
         on_iteration: called after each iteration with its row of the history.
+        processes: those that train together; each calls this function, and the first one writes.
 
     Raises:
-        UserError: a checkpoint that does not fit, or another process that trains in the folder.
+        UserError: a checkpoint that does not fit, or another program that trains in the folder.
         TrainingDiverged: NaN or infinity.
+        ProcessLost: another of the processes has ended or hangs.
     """
-    state = load_checkpoint(resume_from, TRAINING_KEYS) if resume_from else None
-    if state is not None:
-        check_resumable(state, spec, f"checkpoint {resume_from}")
-    with run_lock(folder):
-        return _run(spec, folder, state, f"checkpoint {resume_from}", on_iteration)
+    where = f"checkpoint {resume_from}"
+    with contextlib.ExitStack() as lock:
+
+        def prepare() -> DexHandAgent:
+            state = load_checkpoint(resume_from, TRAINING_KEYS) if resume_from else None
+            if state is not None:
+                check_resumable(state, spec, where, processes.size)
+            if processes.is_first:
+                lock.enter_context(run_lock(folder))
+            agent = make_agent(spec, folder, processes)
+            if state is not None:
+                _restore(agent, state, where)
+            return agent
+
+        return _run(processes.agree(prepare), folder, on_iteration, processes)
 
 
 @contextlib.contextmanager
@@ -181,31 +202,27 @@ def _restore(agent: DexHandAgent, state: Dict[str, Any], where: str) -> None:
 
 
 def _run(
-    spec: TrainingSpec,
+    agent: DexHandAgent,
     folder: Path,
-    state: Optional[Dict[str, Any]],
-    where: str,
     on_iteration: Callable[[Dict[str, float], DexHandAgent], None],
+    processes: Processes,
 ) -> TrainingResult:
-    agent = make_agent(spec, folder)
-    if state is not None:
-        _restore(agent, state, where)
     history = History(folder / "history.csv", agent.epoch_num)
     agent.training_seconds, agent.training_cpu_seconds = history.latest("seconds"), history.latest("cpu_seconds")
+    write_history = history.write if processes.is_first else lambda: None
 
-    with interruptible() as interrupted:
+    with interruptible() as interrupted, processes.watch():
 
         def after_iteration(row: Dict[str, float]) -> bool:
             history.append(row)
             on_iteration(row, agent)
             if agent.epoch_num % max(agent.save_freq, 1) == 0:
-                history.write()
-            return interrupted()
+                write_history()
+            return processes.any(interrupted())
 
         try:
-            agent.train(after_iteration)
+            stopped = agent.train(after_iteration) and agent.epoch_num < agent.max_epochs
         finally:
-            history.write()
+            write_history()
             agent.writer.close()
-        stopped = interrupted() and agent.epoch_num < agent.max_epochs
     return TrainingResult(agent.epoch_num, agent.frame, agent.training_seconds, agent.training_cpu_seconds, stopped)

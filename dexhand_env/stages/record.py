@@ -28,15 +28,18 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def given_threads() -> int:
+def given_threads(processes: int = 1) -> int:
     """CPU threads that the stage was given: DEXHAND_THREADS, else every core that the process may use.
+
+    Args:
+        processes: how many share the cores.
 
     Raises:
         UserError: DEXHAND_THREADS is not a number of threads.
     """
     text = os.environ.get(THREADS_VARIABLE, "")
     if not text:
-        return available_cores()
+        return max(available_cores() // processes, 1)
     if not text.isdigit() or int(text) < 1:
         raise UserError(THREADS_VARIABLE, f"found {text!r}", "a number of threads, 1 or more")
     return int(text)

@@ -77,12 +77,10 @@ def test_links_and_images_lead_somewhere(page: Path) -> None:
 
 def program_options() -> dict[str, str]:
     """train.py's options with their defaults, as docs/training.md writes them."""
-    program = typer.Typer(add_completion=False)
-    program.command()(cli.train)
     options = {}
-    for parameter in typer.main.get_command(program).params:
+    for parameter in typer.main.get_command(cli.train_program()).params:
         name = parameter.opts[-1]
-        if not name.startswith("--"):
+        if not name.startswith("--") or getattr(parameter, "hidden", False):
             continue
         default = parameter.default
         shown = getattr(parameter, "show_default", None)

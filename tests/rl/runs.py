@@ -48,6 +48,29 @@ def spec(**changes: Any) -> TrainingSpec:
     return TrainingSpec(**values)
 
 
+CRITIC = {
+    "minibatch_size": 32,
+    "mini_epochs": 2,
+    "learning_rate": 1e-3,
+    "lr_schedule": "linear",
+    "clip_value": True,
+    "normalize_input": True,
+    "truncate_grads": True,
+    "grad_norm": 1.0,
+    "network": {
+        "name": "actor_critic",
+        "central_value": True,
+        "mlp": {"units": [16], "activation": "elu", "initializer": {"name": "default"}},
+    },
+}
+
+
+def critic_spec(**config: Any) -> TrainingSpec:
+    """The same with a critic of its own, which observes the fingertips too."""
+    observations = {"policy": list(task().observations.policy), "critic": ["fingertip_positions"]}
+    return spec(task=task(observations=observations), params=params(central_value_config=CRITIC, **config))
+
+
 def sha256(path: Path) -> str:
     """Of a file's bytes."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

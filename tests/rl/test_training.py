@@ -18,7 +18,7 @@ from dexhand_env.rl.checkpoint import BEST, TRAINING_KEYS, checkpoint_name, load
 from dexhand_env.rl.statistics import EpisodeMeans
 from dexhand_env.rl.training import TrainingSpec, run_lock, run_training
 
-from .runs import ITERATIONS, differences, in_subprocess, params, sha256, spec, task
+from .runs import ITERATIONS, critic_spec, differences, in_subprocess, params, sha256, spec, task
 
 # Columns that say how long something took.
 TIMINGS = ("seconds", "cpu_seconds", "frames_per_second")
@@ -242,30 +242,10 @@ def test_one_process_trains_in_a_folder(tmp_path: Path) -> None:
     assert not list((tmp_path / "run").glob(".*"))
 
 
-CRITIC = {
-    "minibatch_size": 32,
-    "mini_epochs": 2,
-    "learning_rate": 1e-3,
-    "lr_schedule": "linear",
-    "clip_value": True,
-    "normalize_input": True,
-    "truncate_grads": True,
-    "grad_norm": 1.0,
-    "network": {
-        "name": "actor_critic",
-        "central_value": True,
-        "mlp": {"units": [16], "activation": "elu", "initializer": {"name": "default"}},
-    },
-}
-
-
 def test_a_critic_of_its_own_goes_on_too(tmp_path: Path) -> None:
-    base = task()
-    observations = {"policy": list(base.observations.policy), "critic": ["fingertip_positions"]}
-    changes = {"task": task(observations=observations), "params": params(central_value_config=CRITIC)}
-    run_training(spec(**changes), tmp_path / "straight")
+    run_training(critic_spec(), tmp_path / "straight")
     half = checkpoint(tmp_path / "straight", ITERATIONS // 2)
-    run_training(spec(**changes), tmp_path / "resumed", half)
+    run_training(critic_spec(), tmp_path / "resumed", half)
     first, second = (checkpoint(tmp_path / name, ITERATIONS) for name in ("straight", "resumed"))
     assert differences(load_checkpoint(first, TRAINING_KEYS), load_checkpoint(second, TRAINING_KEYS)) == []
     with pytest.raises(UserError, match="was trained with a critic of its own"):
