@@ -109,6 +109,8 @@ def _train(run: ResolvedRun, processes: Processes) -> int:
             logger.error(f"training diverged: {error}; last good checkpoint: {latest_checkpoint(run.folder / 'nn')}")
             return 1
         logger.info(f"{result.iterations} iterations, {result.frames} frames, {result.seconds:.1f} s")
+        if result.interrupted:
+            logger.info(f"stopped; go on with --checkpoint {run.folder}")
     return INTERRUPTED if result.interrupted else 0
 
 
@@ -124,7 +126,8 @@ def _test(run: ResolvedRun) -> int:
     assert isinstance(run.checkpoint, Path)
     policy = Policy(load_checkpoint(run.checkpoint), torch.device("cpu"), f"checkpoint {run.checkpoint}")
     _print(run.notices)
-    table, _ = play_episodes(run.task, run.physics, policy, TEST_FIRST_SEED, run.options.episodes, threads)
+    episodes, worlds = run.options.episodes, run.options.num_envs
+    table, _ = play_episodes(run.task, run.physics, policy, TEST_FIRST_SEED, episodes, threads, worlds=worlds)
     for index in range(table.episodes):
         metrics = "".join(f", {name} {values[index]:.4f}" for name, values in table.metrics.items())
         reward, length = table.returns[index], table.lengths[index]

@@ -87,6 +87,7 @@ def play_episodes(
     episodes: int,
     threads: int = 1,
     record: bool = False,
+    worlds: int = WORLDS_AT_ONCE,
 ) -> tuple[EpisodeTable, Optional[Trajectories]]:
     """Play the episodes drawn from ``first_seed ... first_seed + episodes - 1``, all to their end.
 
@@ -98,14 +99,15 @@ def play_episodes(
         episodes: how many.
         threads: CPU threads of physics.
         record: keep the motion too.
+        worlds: how many are played side by side.
 
     Raises:
         UserError: a policy that does not fit the task.
     """
     tables: List[EpisodeTable] = []
     motions: List[Trajectories] = []
-    for begin in range(0, episodes, WORLDS_AT_ONCE):
-        seeds = range(first_seed + begin, first_seed + min(begin + WORLDS_AT_ONCE, episodes))
+    for begin in range(0, episodes, worlds):
+        seeds = range(first_seed + begin, first_seed + min(begin + worlds, episodes))
         randomness = NumberedEpisodes(seeds, torch.device("cpu"))
         env = make_env(config, physics, len(seeds), randomness, threads=threads, auto_reset=False)
         policy.check(config.task, env.observation_sizes["policy"], env.num_actions, "checkpoint")
