@@ -6,7 +6,7 @@ import dataclasses
 
 import torch
 
-from dexhand_env.config.physics import load_physics
+from dexhand_env.config.physics import Physics, load_physics
 from dexhand_env.sim.backends import find_driver, warp_installed, why_no_warp
 from dexhand_env.sim.contract import Simulation
 from dexhand_env.sim.factory import make_simulation
@@ -36,9 +36,12 @@ class Backend:
     tolerance: float
     grasps: int = 100
 
-    def make(self, scene: Scene, num_envs: int = 3, physics: str = "default", threads: int = 1) -> Simulation:
+    def make(
+        self, scene: Scene, num_envs: int = 3, physics: str | Physics = "default", threads: int = 1
+    ) -> Simulation:
         """A simulation of the scene, every hand at rest at zero joint positions; its tensors come to the CPU."""
-        sim = make_simulation(scene, load_physics(physics), num_envs, self.name, self.device, threads)
+        settings = load_physics(physics) if isinstance(physics, str) else physics
+        sim = make_simulation(scene, settings, num_envs, self.name, self.device, threads)
         return sim if self.device == "cpu" else SeenFromCpu(sim)
 
     def assert_same(self, found: torch.Tensor, expected: torch.Tensor) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import torch
 
+from dexhand_env.config.physics import Physics
 from dexhand_env.hand.joints import CONTROL_NAMES, control_to_joint_matrix
 from dexhand_env.sim.contract import Simulation
 from dexhand_env.sim.scene import Scene, SceneObject
@@ -49,19 +50,25 @@ def move(sim: Simulation, begin: torch.Tensor, end: torch.Tensor, seconds: float
         sim.step()
 
 
-def test_a_scripted_grasp_lifts_the_cube(backend: Backend) -> None:
-    trials = backend.grasps
-    sim = backend.make(Scene(spawn_height_m=SPAWN_HEIGHT_M, objects=(CUBE,)), num_envs=trials)
+ABOVE = controls(START_HEIGHT_M, OPEN)
+OPENED = controls(GRASP_HEIGHT_M, OPEN)
+GRASPED = controls(GRASP_HEIGHT_M, CLOSED)
+
+
+def above_the_cube(backend: Backend, trials: int, physics: str | Physics = "default") -> Simulation:
+    """Hands above cubes that lie within PLACE_RANGE_M of the same place."""
+    sim = backend.make(Scene(spawn_height_m=SPAWN_HEIGHT_M, objects=(CUBE,)), trials, physics)
     places = (torch.rand(trials, 2, generator=torch.Generator().manual_seed(0)) * 2.0 - 1.0) * PLACE_RANGE_M
     poses = torch.tensor([*CUBE.position_m, 1.0, 0.0, 0.0, 0.0]).repeat(trials, 1, 1)
     poses[:, 0, :2] += places
-    above, opened, closed, lifted = (
-        controls(START_HEIGHT_M, OPEN),
-        controls(GRASP_HEIGHT_M, OPEN),
-        controls(GRASP_HEIGHT_M, CLOSED),
-        controls(GRASP_HEIGHT_M + LIFT_M, CLOSED),
-    )
-    sim.reset(every(sim), joint_targets(sim, above), poses)
+    sim.reset(every(sim), joint_targets(sim, ABOVE), poses)
+    return sim
+
+
+def test_a_scripted_grasp_lifts_the_cube(backend: Backend) -> None:
+    trials = backend.grasps
+    sim = above_the_cube(backend, trials)
+    above, opened, closed, lifted = ABOVE, OPENED, GRASPED, controls(GRASP_HEIGHT_M + LIFT_M, CLOSED)
     move(sim, above, opened, DESCEND_S)
     move(sim, opened, closed, CLOSE_S)
     move(sim, closed, closed, SETTLE_S)
