@@ -72,21 +72,34 @@ def chosen_backend(backend: str, device: str) -> str:
     return "mujoco" if device == "cpu" else "mujoco_warp"
 
 
-def chosen_device(device: str, backend: str) -> str:
-    """What ``auto`` and ``cuda`` mean here, as ``cpu`` or ``cuda:<index>``.
+def chosen_device(device: str, backend: str, own: int = 0, needed: int = 1) -> Tuple[str, Optional[str]]:
+    """What ``auto`` and ``cuda`` mean here.
 
-    ``auto`` is the first GPU where MuJoCo Warp can run on it, unless the backend named steps on the CPU only.
+    ``auto`` is a GPU where MuJoCo Warp can run on as many as are needed, unless the backend named steps on the CPU only.
+
+    Args:
+        device: as the user gave it.
+        backend: ``auto`` or a backend's name.
+        own: number of the GPU of this process.
+        needed: how many GPUs the processes of this machine need.
+
+    Returns:
+        ``cpu`` or ``cuda:<index>``, and why a GPU that is there is not used.
 
     Raises:
         UserError: what is neither of these, or cannot run here.
     """
-    if device == "cuda":
-        device = "cuda:0"
-    if device == "auto":
-        fits = backend != "mujoco" and why_no_warp(find_driver(), 0, warp_installed()) is None
-        device = "cuda:0" if fits or backend == "mujoco_warp" else "cpu"
+    reason = None
+    if device == "auto" and backend == "auto":
+        driver = find_driver()
+        reason = why_no_warp(driver, needed - 1, warp_installed())
+        device = "cuda" if reason is None else "cpu"
+        reason = reason if driver.devices > 0 else None
+    elif device == "auto":
+        device = "cuda" if backend == "mujoco_warp" else "cpu"
+    device = f"cuda:{own}" if device == "cuda" else device
     check_backend(backend, device)
-    return device
+    return device, reason
 
 
 def check_backend(backend: str, device: str) -> None:
