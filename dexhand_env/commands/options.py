@@ -175,35 +175,32 @@ def _devices(options: TrainOptions, backend: str, processes: Processes, notices:
     kind, _, index = options.rl_device.partition(":")
     if options.rl_device not in ("auto", "cpu", "cuda") and not (kind == "cuda" and index.isdigit()):
         raise UserError("--rl-device", f"found {options.rl_device!r}", "auto, cpu, cuda, cuda:0, cuda:1, ...")
-    rl_device = options.rl_device
-    if rl_device == "auto" and sim_device == "cpu":
+    rl_device = sim_device if options.rl_device == "auto" else options.rl_device
+    if options.rl_device == "auto" and sim_device == "cpu":
         import torch
 
         rl_device = "cuda" if torch.cuda.device_count() >= processes.local_size else "cpu"
-    elif rl_device == "auto":
-        rl_device = sim_device
-    _require_devices({"--sim-device": sim_device, "--rl-device": rl_device}, processes)
+    _require_device("--sim-device", options.sim_device, sim_device, processes)
+    _require_device("--rl-device", options.rl_device, rl_device, processes)
     if rl_device == "cuda":
         rl_device = f"cuda:{processes.local_rank}"
     notices.append(f"devices: physics on {sim_device}, learning on {rl_device}")
     return sim_device, rl_device
 
 
-def _require_devices(devices: dict[str, str], processes: Processes) -> None:
-    """Refuse a GPU that torch does not see, or one for several processes."""
-    own = f"cuda:{processes.local_rank}"
-    for option, device in devices.items():
-        if device == "cpu":
-            continue
-        import torch
+def _require_device(option: str, typed: str, device: str, processes: Processes) -> None:
+    """Refuse a GPU that torch does not see, or that several processes would share."""
+    if device == "cpu":
+        return
+    import torch
 
-        found = torch.cuda.device_count()
-        if processes.size > 1 and (device not in ("cuda", own) or processes.local_size > found):
-            found_here = f"{device} for {processes.local_size} processes on {found} CUDA devices"
-            raise UserError(option, found_here, "cuda, with a device for each process; auto, cpu")
-        if int(device.partition(":")[2] or 0) >= found:
-            allowed = "cpu, " + ", ".join(f"cuda:{i}" for i in range(found)) if found else "auto, cpu"
-            raise UserError(option, f"{device}: {found} CUDA devices here", allowed)
+    found = torch.cuda.device_count()
+    if processes.size > 1 and (typed.startswith("cuda:") or processes.local_size > found):
+        found_here = f"{typed} for {processes.local_size} processes on {found} CUDA devices"
+        raise UserError(option, found_here, "cuda, with a device for each process; auto, cpu")
+    if int(device.partition(":")[2] or 0) >= found:
+        allowed = "cpu, " + ", ".join(f"cuda:{i}" for i in range(found)) if found else "auto, cpu"
+        raise UserError(option, f"{device}: {found} CUDA devices here", allowed)
 
 
 def _run_folder(options: TrainOptions, earlier: RecordedRun | None) -> Path:

@@ -159,12 +159,13 @@ class DexHandEnv:
     def _outcomes(self, worlds: torch.Tensor) -> torch.Tensor:
         """Outcome of this step in each world; of several, the earliest of: nan, success, failures, timeout."""
         timeout = self._lengths + self._begun_at + 1 >= self.max_episode_steps
-        outcomes = torch.where(timeout, TIMEOUT, RUNNING)
+        # Not torch.where, which copies a plain number to a GPU and waits for that.
+        outcomes = torch.full_like(self._lengths, RUNNING).masked_fill(timeout, TIMEOUT)
         for offset, failed in enumerate(self.task.failures().values()):
-            outcomes = torch.where(failed, len(OUTCOMES) + offset, outcomes)
-        outcomes = torch.where(self.task.successes(), SUCCESS, outcomes)
-        outcomes = torch.where(self.sim.nan_worlds, NAN, outcomes)
-        return torch.where(worlds, outcomes, RUNNING)
+            outcomes = outcomes.masked_fill(failed, len(OUTCOMES) + offset)
+        outcomes = outcomes.masked_fill(self.task.successes(), SUCCESS)
+        outcomes = outcomes.masked_fill(self.sim.nan_worlds, NAN)
+        return outcomes.masked_fill(~worlds, RUNNING)
 
     def get_state(self) -> Dict[str, Any]:
         """Everything that decides how running and later episodes go on; plain tensors in dictionaries."""

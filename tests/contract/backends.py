@@ -36,9 +36,7 @@ class Backend:
     tolerance: float
     grasps: int = 100
 
-    def make(
-        self, scene: Scene, num_envs: int = 3, physics: str | Physics = "default", threads: int = 1
-    ) -> Simulation:
+    def make(self, scene: Scene, num_envs: int = 3, physics: str | Physics = "default", threads: int = 1) -> Simulation:
         """A simulation of the scene, every hand at rest at zero joint positions; its tensors come to the CPU."""
         settings = load_physics(physics) if isinstance(physics, str) else physics
         sim = make_simulation(scene, settings, num_envs, self.name, self.device, threads)
