@@ -75,7 +75,7 @@ def chosen_backend(backend: str, device: str) -> str:
 def chosen_device(device: str, backend: str, own: int = 0, needed: int = 1) -> Tuple[str, Optional[str]]:
     """What ``auto`` and ``cuda`` mean here.
 
-    ``auto`` is a GPU where MuJoCo Warp can run on as many as are needed, unless the backend named steps on the CPU only.
+    ``auto`` is a GPU where MuJoCo Warp can run on as many as are needed, unless the named backend is for the CPU only.
 
     Args:
         device: as the user gave it.

@@ -13,7 +13,6 @@ from dexhand_env.env.vec_env import DexHandEnv
 from dexhand_env.rl.statistics import TrainingStatistics
 from dexhand_env.sim.backends import find_driver, warp_installed, why_no_warp
 from dexhand_env.tasks.registry import make_env
-
 from tests.env.environments import base_task
 
 WORLDS, STEPS = 64, 30
