@@ -11,7 +11,7 @@ SOURCES := dexhand_env workflow tests $(wildcard scripts benchmarks requirements
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run install install-dev browser test test-slow check format bench plan lock clean distclean
+.PHONY: help run install install-gpu install-dev browser test test-slow check format bench plan lock clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -21,6 +21,7 @@ run: install ## train, select, test and report BaseTask (EXPERIMENT=..., CORES=.
 	@echo "The report: $(CURDIR)/$(REPORT)"
 
 install: $(VENV)/.installed ## create .venv with the pinned dependencies
+install-gpu: $(VENV)/.installed-gpu ## the same, with physics on NVIDIA GPUs
 install-dev: $(VENV)/.installed-dev ## the same, with what tests and checks need
 
 $(VENV)/bin/python:
@@ -31,6 +32,10 @@ $(VENV)/bin/python:
 $(VENV)/.installed: pyproject.toml requirements/compute.txt requirements/tools.txt | $(VENV)/bin/python
 	python -m pip install --disable-pip-version-check --quiet $(PINS) --editable .
 	@touch $@
+
+$(VENV)/.installed-gpu: pyproject.toml requirements/compute.txt requirements/tools.txt | $(VENV)/bin/python
+	python -m pip install --disable-pip-version-check --quiet $(PINS) --editable '.[gpu]'
+	@touch $@ $(VENV)/.installed
 
 $(VENV)/.installed-dev: pyproject.toml requirements/compute.txt requirements/tools.txt | $(VENV)/bin/python
 	python -m pip install --disable-pip-version-check --quiet $(PINS) --editable '.[dev]'

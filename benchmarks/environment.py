@@ -17,7 +17,8 @@ from dexhand_env.config.physics import Physics, load_physics
 from dexhand_env.config.registry import load_task
 from dexhand_env.env.randomness import TrainingRandomness
 from dexhand_env.env.vec_env import DexHandEnv
-from dexhand_env.sim.mujoco_cpu import STATE_FIELDS, compile_scene
+from dexhand_env.sim.mujoco_cpu import STATE_FIELDS
+from dexhand_env.sim.mujoco_model import compile_scene
 from dexhand_env.tasks.registry import make_env, task_class
 
 WORLDS = 256

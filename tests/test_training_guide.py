@@ -94,7 +94,9 @@ def test_basic_training_writes_the_output_structure(clone: Path) -> None:
     (run,) = set((clone / "runs").iterdir()) - before
     assert re.fullmatch(r"BaseTask_\d{8}_\d{6}", run.name)
     assert {"args.yaml", "train_config.yaml", "train.log", "nn"} <= {path.name for path in run.iterdir()}
-    assert {"checkpoint_2.pth", "checkpoint_4.pth", "checkpoint_best.pth"} <= {path.name for path in (run / "nn").iterdir()}
+    assert {"checkpoint_2.pth", "checkpoint_4.pth", "checkpoint_best.pth"} <= {
+        path.name for path in (run / "nn").iterdir()
+    }
     assert "4 iterations, 65536 frames" in printed
     last = next(line for line in reversed(printed.splitlines()) if line.startswith("iteration "))
     for statistic in (

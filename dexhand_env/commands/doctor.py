@@ -44,10 +44,12 @@ def notes() -> list[str]:
     import torch
 
     from dexhand_env.report.browser import find_browser
+    from dexhand_env.sim.backends import find_driver, warp_installed, why_no_warp
 
     gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none; physics and learning run on the CPU"
+    warp = why_no_warp(find_driver(), 0, warp_installed()) or f"MuJoCo Warp {metadata.version('mujoco-warp')}"
     browser = find_browser() or "none; reports open in any browser"
-    return [f"GPU: {gpu}", f"browser for tests and screenshots: {browser}"]
+    return [f"GPU: {gpu}", f"physics on the GPU: {warp}", f"browser for tests and screenshots: {browser}"]
 
 
 def doctor() -> int:

@@ -20,7 +20,7 @@ from dexhand_env.config.yaml_files import parse_overrides
 from dexhand_env.errors import UserError
 from dexhand_env.files import require_writable
 from dexhand_env.rl.distributed import ALONE, Processes
-from dexhand_env.sim.backends import check_backend
+from dexhand_env.sim.backends import chosen_device
 
 RUNS = Path("runs")
 
@@ -169,29 +169,38 @@ def _with_config(params: PPOParams, **changes: Any) -> PPOParams:
 
 def _devices(options: TrainOptions, backend: str, processes: Processes, notices: list[str]) -> tuple[str, str]:
     """What ``auto`` means here, and a refusal of what is not here."""
-    check_backend(backend, "cpu" if options.sim_device == "auto" else options.sim_device)
+    sim_device, reason = chosen_device(options.sim_device, backend, processes.local_rank, processes.local_size)
+    if reason is not None:
+        notices.append(f"physics on the CPU: {reason}")
     kind, _, index = options.rl_device.partition(":")
     if options.rl_device not in ("auto", "cpu", "cuda") and not (kind == "cuda" and index.isdigit()):
         raise UserError("--rl-device", f"found {options.rl_device!r}", "auto, cpu, cuda, cuda:0, cuda:1, ...")
-    rl_device = options.rl_device
-    if rl_device.startswith("cuda"):
+    rl_device = sim_device if options.rl_device == "auto" else options.rl_device
+    if options.rl_device == "auto" and sim_device == "cpu":
         import torch
 
-        found = torch.cuda.device_count()
-        if processes.size > 1:
-            if rl_device != "cuda" or processes.local_size > found:
-                found_here = f"{rl_device} for {processes.local_size} processes on {found} CUDA devices"
-                raise UserError("--rl-device", found_here, "cuda, with a device for each process; auto, cpu")
-            rl_device = f"cuda:{processes.local_rank}"
-        if int(rl_device.partition(":")[2] or 0) >= found:
-            allowed = "cpu, " + ", ".join(f"cuda:{i}" for i in range(found)) if found else "auto, cpu"
-            raise UserError("--rl-device", f"{rl_device}: {found} CUDA devices here", allowed)
-    elif rl_device == "auto":
-        import torch
+        rl_device = "cuda" if torch.cuda.device_count() >= processes.local_size else "cpu"
+    _require_device("--sim-device", options.sim_device, sim_device, processes)
+    _require_device("--rl-device", options.rl_device, rl_device, processes)
+    if rl_device == "cuda":
+        rl_device = f"cuda:{processes.local_rank}"
+    notices.append(f"devices: physics on {sim_device}, learning on {rl_device}")
+    return sim_device, rl_device
 
-        rl_device = "cuda:0" if torch.cuda.is_available() else "cpu"
-    notices.append(f"devices: physics on cpu, learning on {rl_device}")
-    return "cpu", rl_device
+
+def _require_device(option: str, typed: str, device: str, processes: Processes) -> None:
+    """Refuse a GPU that torch does not see, or that several processes would share."""
+    if device == "cpu":
+        return
+    import torch
+
+    found = torch.cuda.device_count()
+    if processes.size > 1 and (typed.startswith("cuda:") or processes.local_size > found):
+        found_here = f"{typed} for {processes.local_size} processes on {found} CUDA devices"
+        raise UserError(option, found_here, "cuda, with a device for each process; auto, cpu")
+    if int(device.partition(":")[2] or 0) >= found:
+        allowed = "cpu, " + ", ".join(f"cuda:{i}" for i in range(found)) if found else "auto, cpu"
+        raise UserError(option, f"{device}: {found} CUDA devices here", allowed)
 
 
 def _run_folder(options: TrainOptions, earlier: RecordedRun | None) -> Path:

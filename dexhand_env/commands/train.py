@@ -124,10 +124,12 @@ def _test(run: ResolvedRun) -> int:
     threads = _threads(run)
     torch.set_num_threads(threads)
     assert isinstance(run.checkpoint, Path)
-    policy = Policy(load_checkpoint(run.checkpoint), torch.device("cpu"), f"checkpoint {run.checkpoint}")
+    policy = Policy(load_checkpoint(run.checkpoint), torch.device(run.sim_device), f"checkpoint {run.checkpoint}")
     _print(run.notices)
-    episodes, worlds = run.options.episodes, run.options.num_envs
-    table, _ = play_episodes(run.task, run.physics, policy, TEST_FIRST_SEED, episodes, threads, worlds=worlds)
+    episodes, worlds, device = run.options.episodes, run.options.num_envs, run.sim_device
+    table, _ = play_episodes(
+        run.task, run.physics, policy, TEST_FIRST_SEED, episodes, threads, worlds=worlds, device=device
+    )
     for index in range(table.episodes):
         metrics = "".join(f", {name} {values[index]:.4f}" for name, values in table.metrics.items())
         reward, length = table.returns[index], table.lengths[index]

@@ -34,7 +34,7 @@ Weight = Annotated[float, Field(ge=-1e6, le=1e6)]
 class Sim(Section):
     """The simulator."""
 
-    backend: Literal["auto", "mujoco"] = Field(
+    backend: Literal["auto", "mujoco", "mujoco_warp"] = Field(
         description="what steps the physics; auto takes the best that the simulation device has"
     )
     physics: str = Field(description="a preset of cfg/physics.yaml")

@@ -13,8 +13,16 @@ class EpisodeRandomness(abc.ABC):
     """Uniform numbers for the episodes that begin."""
 
     @abc.abstractmethod
-    def uniform(self, world_ids: torch.Tensor, size: int) -> torch.Tensor:
-        """Numbers in [0, 1) for worlds that begin an episode, (len(world_ids), size) float32."""
+    def uniform(self, worlds: torch.Tensor, size: int) -> torch.Tensor:
+        """Numbers in [0, 1) for the worlds that begin an episode.
+
+        Args:
+            worlds: those that begin one, (num_envs,) bool.
+            size: numbers a world.
+
+        Returns:
+            (num_envs, size) float32; the rows of the other worlds mean nothing.
+        """
 
     @abc.abstractmethod
     def get_state(self) -> torch.Tensor:
@@ -28,6 +36,8 @@ class EpisodeRandomness(abc.ABC):
 class TrainingRandomness(EpisodeRandomness):
     """One endless stream, shared by all worlds in the order in which their episodes begin.
 
+    On a GPU, which would have to wait for the worlds that begin one to be counted, numbers are drawn for all.
+
     Args:
         seed: of the stream.
         device: where the numbers are made.
@@ -37,9 +47,13 @@ class TrainingRandomness(EpisodeRandomness):
         self._generator = torch.Generator(device=device)
         self._generator.manual_seed(seed)
 
-    def uniform(self, world_ids: torch.Tensor, size: int) -> torch.Tensor:
-        shape = (len(world_ids), size)
-        return torch.rand(shape, generator=self._generator, device=self._generator.device)
+    def uniform(self, worlds: torch.Tensor, size: int) -> torch.Tensor:
+        device = self._generator.device
+        if device.type != "cpu":
+            return torch.rand((len(worlds), size), generator=self._generator, device=device)
+        numbers = torch.zeros((len(worlds), size))
+        numbers[worlds] = torch.rand((int(worlds.sum()), size), generator=self._generator)
+        return numbers
 
     def get_state(self) -> torch.Tensor:
         return self._generator.get_state()
@@ -49,11 +63,11 @@ class TrainingRandomness(EpisodeRandomness):
 
 
 class NumberedEpisodes(EpisodeRandomness):
-    """World ``i`` plays the episode drawn from ``seeds[i]``, whatever other worlds do.
+    """World ``i`` plays the episode drawn from ``seeds[i]``, whatever other worlds do and on whatever device.
 
     Args:
         seeds: one for each world; equal seeds give equal episodes.
-        device: where the numbers are wanted.
+        device: where the numbers are wanted; they are drawn on the CPU.
     """
 
     def __init__(self, seeds: Sequence[int], device: torch.device) -> None:
@@ -66,9 +80,11 @@ class NumberedEpisodes(EpisodeRandomness):
             self._streams[world] = np.random.Generator(np.random.PCG64(self._seeds[world]))
         return self._streams[world]
 
-    def uniform(self, world_ids: torch.Tensor, size: int) -> torch.Tensor:
-        rows = [self._stream(world).random(size, dtype=np.float32) for world in world_ids.tolist()]
-        return torch.from_numpy(np.stack(rows)).to(self._device)
+    def uniform(self, worlds: torch.Tensor, size: int) -> torch.Tensor:
+        numbers = np.zeros((len(worlds), size), dtype=np.float32)
+        for world in worlds.cpu().numpy().nonzero()[0].tolist():
+            numbers[world] = self._stream(world).random(size, dtype=np.float32)
+        return torch.from_numpy(numbers).to(self._device)
 
     def get_state(self) -> torch.Tensor:
         raise NotImplementedError("numbered episodes are replayed from their seeds")

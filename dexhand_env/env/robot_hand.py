@@ -81,11 +81,16 @@ class RobotHand:
         self.control_targets = self.controls.apply(self.control_targets, self.actions)
         self._sim.set_joint_targets(self.controls.to_joints(self.control_targets))
 
-    def begin(self, world_ids: torch.Tensor, control_positions: torch.Tensor) -> torch.Tensor:
-        """Forget the past of some worlds and aim at control positions (n, 18); returns joint positions (n, 26)."""
-        self.control_targets[world_ids] = control_positions
-        self.actions[world_ids] = 0.0
-        self.previous_actions[world_ids] = 0.0
+    def begin(self, worlds: torch.Tensor, control_positions: torch.Tensor) -> torch.Tensor:
+        """Forget the past of the worlds marked in (num_envs,) and aim at control positions (num_envs, 18).
+
+        Returns:
+            The joint positions of those, (num_envs, 26).
+        """
+        some = worlds[:, None]
+        self.control_targets = torch.where(some, control_positions, self.control_targets)
+        self.actions = self.actions.masked_fill(some, 0.0)
+        self.previous_actions = self.previous_actions.masked_fill(some, 0.0)
         return self.controls.to_joints(control_positions)
 
     def get_state(self) -> Dict[str, torch.Tensor]:
@@ -98,7 +103,7 @@ class RobotHand:
 
     def set_state(self, state: Dict[str, torch.Tensor]) -> None:
         """Restore what ``get_state`` gave."""
-        self.control_targets.copy_(state["control_targets"])
-        # Copies: episodes that begin write to these tensors, and the caller may restore again.
-        self.actions = state["actions"].to(self.actions.device, copy=True)
-        self.previous_actions = state["previous_actions"].to(self.actions.device, copy=True)
+        device = self.actions.device
+        self.control_targets = state["control_targets"].to(device)
+        self.actions = state["actions"].to(device)
+        self.previous_actions = state["previous_actions"].to(device)

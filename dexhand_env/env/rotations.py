@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 
 # Which products of (cosine, sine) of the half angles about x, y and z make up w, x, y and z, from ccc, ccs, csc to sss.
 # As one product of matrices: written out, the same takes four times as many operations.
-_SIGNS = torch.tensor(
-    [
-        [1.0, 0.0, 0.0, 0.0],
-        [0.0, 0.0, 0.0, 1.0],
-        [0.0, 0.0, 1.0, 0.0],
-        [0.0, 1.0, 0.0, 0.0],
-        [0.0, 1.0, 0.0, 0.0],
-        [0.0, 0.0, -1.0, 0.0],
-        [0.0, 0.0, 0.0, 1.0],
-        [-1.0, 0.0, 0.0, 0.0],
-    ]
+_SIGNS = (
+    (1.0, 0.0, 0.0, 0.0),
+    (0.0, 0.0, 0.0, 1.0),
+    (0.0, 0.0, 1.0, 0.0),
+    (0.0, 1.0, 0.0, 0.0),
+    (0.0, 1.0, 0.0, 0.0),
+    (0.0, 0.0, -1.0, 0.0),
+    (0.0, 0.0, 0.0, 1.0),
+    (-1.0, 0.0, 0.0, 0.0),
 )
+
+
+@functools.lru_cache(maxsize=None)
+def _signs(dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """Copied to a GPU once: each copy would wait for it."""
+    return torch.tensor(_SIGNS, dtype=dtype, device=device)
 
 
 def quaternion_from_hinges(angles: torch.Tensor) -> torch.Tensor:
@@ -32,7 +38,7 @@ def quaternion_from_hinges(angles: torch.Tensor) -> torch.Tensor:
     half = 0.5 * angles
     x, y, z = torch.stack((torch.cos(half), torch.sin(half)), dim=-1).unbind(-2)
     products = x[:, :, None, None] * (y[:, None, :, None] * z[:, None, None, :])
-    return products.reshape(-1, 8) @ _SIGNS.to(angles)
+    return products.reshape(-1, 8) @ _signs(angles.dtype, angles.device)
 
 
 def angle_between(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:

@@ -64,17 +64,18 @@ class Task(abc.ABC):
         """Net contact force on each fingertip, (num_envs, 5, 3), N."""
         return self.hand.fingertip_forces
 
-    def begin_episodes(self, world_ids: torch.Tensor, randomness: EpisodeRandomness) -> torch.Tensor:
+    def begin_episodes(self, worlds: torch.Tensor, randomness: EpisodeRandomness) -> torch.Tensor:
         """Draw what is random for worlds that begin an episode.
 
         Args:
-            world_ids: (n,).
+            worlds: those that begin one, (num_envs,) bool; what the task keeps of the others must stay as it is, as by
+                ``torch.where(worlds[:, None], new, self._kept)``.
             randomness: the only source of random numbers that an episode may use.
 
         Returns:
-            Control positions to start from, (n, 18).
+            Control positions to start from, (num_envs, 18); the rows of the other worlds do not matter.
         """
-        return torch.zeros((len(world_ids), len(self.hand.controls.lower)), device=self.device)
+        return torch.zeros((self.num_envs, len(self.hand.controls.lower)), device=self.device)
 
     def update(self, worlds: torch.Tensor) -> None:  # noqa: B027  (optional, not abstract)
         """Called once after each control step, before rewards: the place to count or measure.

@@ -83,11 +83,11 @@ class DexHandEnv:
         self._auto_reset = auto_reset
         self._rewards = RewardSum(config.rewards, task, hand)
         self._groups = self._observation_groups(config)
-        self._all_worlds = torch.arange(self.num_envs, device=self.device)
+        self._all_worlds = torch.ones(self.num_envs, dtype=torch.bool, device=self.device)
         self._lengths = torch.zeros(self.num_envs, dtype=torch.int64, device=self.device)
         self._begun_at = torch.zeros_like(self._lengths)
         self._returns = torch.zeros(self.num_envs, device=self.device)
-        self._active = torch.ones(self.num_envs, dtype=torch.bool, device=self.device)
+        self._active = self._all_worlds
         self.outcome_names = (*OUTCOMES, *task.failures())
         self.reset()
         self._rewards.check()
@@ -123,23 +123,23 @@ class DexHandEnv:
         self._begin(self._all_worlds)
         return self.observe()
 
-    def _begin(self, world_ids: torch.Tensor) -> None:
-        controls = self.task.begin_episodes(world_ids, self._randomness)
-        joints = self.hand.begin(world_ids, controls)
-        self.sim.reset(world_ids, joints)
-        self._lengths[world_ids] = 0
-        self._begun_at[world_ids] = 0
-        self._returns[world_ids] = 0.0
-        self._active[world_ids] = True
+    def _begin(self, worlds: torch.Tensor) -> None:
+        controls = self.task.begin_episodes(worlds, self._randomness)
+        joints = self.hand.begin(worlds, controls)
+        self.sim.reset(worlds, joints)
+        self._lengths = self._lengths.masked_fill(worlds, 0)
+        self._begun_at = self._begun_at.masked_fill(worlds, 0)
+        self._returns = self._returns.masked_fill(worlds, 0.0)
+        self._active = self._active | worlds
 
     def step(self, actions: torch.Tensor) -> Step:
-        """Apply actions (num_envs, num_actions), advance one control step, reset what ended."""
+        """Apply actions (num_envs, num_actions), advance one control step, reset what ended.
+
+        A GPU is never waited for.
+        """
         worlds = self._active
         self.hand.act(actions)
-        if self._auto_reset:
-            self.sim.step()
-        else:
-            self.sim.step(worlds.nonzero()[:, 0])
+        self.sim.step(None if self._auto_reset else worlds)
         self.task.update(worlds)
         outcomes = self._outcomes(worlds)
         terms = self._rewards.compute(outcomes == SUCCESS)
@@ -148,25 +148,24 @@ class DexHandEnv:
         self._lengths = self._lengths + worlds
         self._returns = self._returns + rewards
         dones = outcomes != RUNNING
-        returns, lengths, whole = self._returns, self._lengths.clone(), self._begun_at == 0
+        returns, lengths, whole = self._returns, self._lengths, self._begun_at == 0
         metrics = self.task.metrics() if not self._auto_reset else {}
-        ended = dones.nonzero()[:, 0]
         if not self._auto_reset:
             self._active = worlds & ~dones
-        elif len(ended):
-            returns = returns.clone()
-            self._begin(ended)
+        elif self.device.type != "cpu" or bool(dones.any()):  # a GPU would have to be waited for to know
+            self._begin(dones)
         return Step(self.observe(), rewards, dones, outcomes, terms, returns, lengths, whole, metrics)
 
     def _outcomes(self, worlds: torch.Tensor) -> torch.Tensor:
         """Outcome of this step in each world; of several, the earliest of: nan, success, failures, timeout."""
         timeout = self._lengths + self._begun_at + 1 >= self.max_episode_steps
-        outcomes = torch.where(timeout, TIMEOUT, RUNNING)
+        # Not torch.where, which copies a plain number to a GPU and waits for that.
+        outcomes = torch.full_like(self._lengths, RUNNING).masked_fill(timeout, TIMEOUT)
         for offset, failed in enumerate(self.task.failures().values()):
-            outcomes = torch.where(failed, len(OUTCOMES) + offset, outcomes)
-        outcomes = torch.where(self.task.successes(), SUCCESS, outcomes)
-        outcomes = torch.where(self.sim.nan_worlds, NAN, outcomes)
-        return torch.where(worlds, outcomes, RUNNING)
+            outcomes = outcomes.masked_fill(failed, len(OUTCOMES) + offset)
+        outcomes = outcomes.masked_fill(self.task.successes(), SUCCESS)
+        outcomes = outcomes.masked_fill(self.sim.nan_worlds, NAN)
+        return outcomes.masked_fill(~worlds, RUNNING)
 
     def get_state(self) -> Dict[str, Any]:
         """Everything that decides how running and later episodes go on; plain tensors in dictionaries."""
@@ -186,7 +185,6 @@ class DexHandEnv:
         self.hand.set_state(state["hand"])
         self.task.set_state(state["task"])
         self._randomness.set_state(state["randomness"])
-        # Copies: episodes that begin write to these tensors, and the caller may restore again.
-        self._lengths = state["lengths"].to(self.device, copy=True)
-        self._begun_at = state["begun_at"].to(self.device, copy=True)
-        self._returns = state["returns"].to(self.device, copy=True)
+        self._lengths = state["lengths"].to(self.device)
+        self._begun_at = state["begun_at"].to(self.device)
+        self._returns = state["returns"].to(self.device)

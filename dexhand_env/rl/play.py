@@ -88,18 +88,20 @@ def play_episodes(
     threads: int = 1,
     record: bool = False,
     worlds: int = WORLDS_AT_ONCE,
+    device: str = "cpu",
 ) -> tuple[EpisodeTable, Optional[Trajectories]]:
     """Play the episodes drawn from ``first_seed ... first_seed + episodes - 1``, all to their end.
 
     Args:
         config: the task's configuration.
         physics: time step, substeps, solver.
-        policy: played without noise.
+        policy: played without noise; on the device of physics.
         first_seed: of the first episode.
         episodes: how many.
         threads: CPU threads of physics.
         record: keep the motion too.
         worlds: how many are played side by side.
+        device: of physics, ``cpu`` or ``cuda:<index>``; the episodes are the same on any.
 
     Raises:
         UserError: a policy that does not fit the task.
@@ -108,8 +110,8 @@ def play_episodes(
     motions: List[Trajectories] = []
     for begin in range(0, episodes, worlds):
         seeds = range(first_seed + begin, first_seed + min(begin + worlds, episodes))
-        randomness = NumberedEpisodes(seeds, torch.device("cpu"))
-        env = make_env(config, physics, len(seeds), randomness, threads=threads, auto_reset=False)
+        randomness = NumberedEpisodes(seeds, torch.device(device))
+        env = make_env(config, physics, len(seeds), randomness, device, threads, auto_reset=False)
         policy.check(config.task, env.observation_sizes["policy"], env.num_actions, "checkpoint")
         table, motion = _play(env, policy, np.array(seeds), record)
         tables.append(table)
@@ -118,11 +120,16 @@ def play_episodes(
     return _join_tables(tables), _join_motions(motions) if record else None
 
 
+def _numpy(values: torch.Tensor) -> np.ndarray:
+    """A copy on the CPU."""
+    return values.to("cpu", copy=True).numpy()
+
+
 def _play(
     env: DexHandEnv, policy: Policy, seeds: np.ndarray, record: bool
 ) -> tuple[EpisodeTable, Optional[Trajectories]]:
     names = np.array(env.outcome_names)
-    outcomes = torch.zeros(env.num_envs, dtype=torch.int64)
+    outcomes = torch.zeros(env.num_envs, dtype=torch.int64, device=env.device)
     metrics: Dict[str, torch.Tensor] = {}
     joints, objects = [], []
     observations = env.observe()["policy"]
@@ -133,24 +140,23 @@ def _play(
         for name, values in step.metrics.items():
             metrics[name] = torch.where(step.dones, values, metrics.get(name, values))
         if record:
-            joints.append(env.sim.joint_positions.numpy().copy())
-            poses = torch.cat((env.sim.object_positions, env.sim.object_quaternions), dim=-1)
-            objects.append(poses.numpy().copy())
+            joints.append(_numpy(env.sim.joint_positions))
+            objects.append(_numpy(torch.cat((env.sim.object_positions, env.sim.object_quaternions), dim=-1)))
     counters = env.sim.counters()
     table = EpisodeTable(
         seeds=seeds,
-        success=(outcomes == SUCCESS).numpy(),
-        outcomes=names[outcomes.numpy()],
-        returns=step.episode_returns.numpy().copy(),
-        lengths=step.episode_lengths.numpy().copy(),
-        metrics={name: values.numpy().copy() for name, values in metrics.items()},
+        success=_numpy(outcomes == SUCCESS),
+        outcomes=names[_numpy(outcomes)],
+        returns=_numpy(step.episode_returns),
+        lengths=_numpy(step.episode_lengths),
+        metrics={name: _numpy(values) for name, values in metrics.items()},
         nan_resets=counters.nan_resets,
         contact_overflows=counters.contact_overflows,
     )
     if not record:
         return table, None
     goal = env.task.goal_controls().get("controls")
-    goal_joints = None if goal is None else env.hand.controls.to_joints(goal).numpy()
+    goal_joints = None if goal is None else _numpy(env.hand.controls.to_joints(goal))
     return table, Trajectories(np.stack(joints), np.stack(objects), goal_joints)
 
 

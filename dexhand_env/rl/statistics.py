@@ -43,6 +43,7 @@ class TrainingStatistics:
         self._processes = processes
         self._outcome_names = tuple(outcome_names)
         self._device = device
+        self._outcome_ids = torch.arange(len(self._outcome_names), device=device)
         # The EPISODE_SUMS of past iterations, latest last.
         self._window: Deque[Tuple[float, ...]] = deque()
         self.finished_episodes = 0
@@ -69,7 +70,8 @@ class TrainingStatistics:
         )
         self._sums += (sums * counted).sum(dim=1, dtype=torch.float64)
         ended = torch.where(counted, step.outcomes, torch.zeros_like(step.outcomes))
-        self._outcomes += torch.bincount(ended, minlength=len(self._outcome_names))
+        # Not bincount, which makes a GPU wait for the largest value.
+        self._outcomes += (ended == self._outcome_ids[:, None]).sum(dim=1)
         for sums_by_name, terms in ((self._raw, step.terms.raw), (self._weighted, step.terms.weighted)):
             for name, term in terms.items():
                 mean = term.mean()

@@ -2,9 +2,104 @@
 
 from __future__ import annotations
 
+import ctypes
+import dataclasses
+import importlib.util
+from typing import Optional, Tuple
+
 from dexhand_env.errors import UserError
 
-BACKENDS = ("auto", "mujoco")
+BACKENDS = ("auto", "mujoco", "mujoco_warp")
+DEVICES = "auto, cpu, cuda, cuda:0, cuda:1, ..."
+# What the wheels of warp-lang 1.19 on PyPI are built for (CUDA 13).
+NEEDED_CUDA = (13, 0)
+NO_DEVICE = 100  # CUDA_ERROR_NO_DEVICE, also where CUDA_VISIBLE_DEVICES hides them all
+
+
+@dataclasses.dataclass(frozen=True)
+class Driver:
+    """NVIDIA's driver as it is found.
+
+    Attributes:
+        cuda: the newest CUDA version that it supports, None where there is no driver.
+        devices: how many GPUs it shows to this process.
+        error: CUDA's error number where it does not start, else 0.
+    """
+
+    cuda: Optional[Tuple[int, int]] = None
+    devices: int = 0
+    error: int = 0
+
+
+def find_driver() -> Driver:
+    """Ask the driver itself: it answers in milliseconds, torch in seconds."""
+    try:
+        library = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return Driver()
+    version, devices = ctypes.c_int(), ctypes.c_int()
+    library.cuDriverGetVersion(ctypes.byref(version))
+    cuda = (version.value // 1000, version.value % 1000 // 10)
+    error = library.cuInit(0) or library.cuDeviceGetCount(ctypes.byref(devices))
+    return Driver(cuda, devices.value, error)
+
+
+def why_no_warp(driver: Driver, index: int, installed: bool) -> Optional[str]:
+    """Why MuJoCo Warp cannot run on GPU ``index``; None where it can."""
+    if not installed:
+        return "MuJoCo Warp is not installed (pip install 'dexhand-env[gpu]')"
+    if driver.cuda is None:
+        return "no NVIDIA driver here (libcuda.so.1 is not found)"
+    if driver.cuda < NEEDED_CUDA:
+        found, needed = ("{}.{}".format(*version) for version in (driver.cuda, NEEDED_CUDA))
+        return f"the NVIDIA driver is too old: it supports CUDA {found}, MuJoCo Warp needs {needed} or newer"
+    if driver.error not in (0, NO_DEVICE):
+        return f"the NVIDIA driver does not start (CUDA error {driver.error})"
+    if index >= driver.devices:
+        return f"{driver.devices} GPUs are visible to this process"
+    return None
+
+
+def warp_installed() -> bool:
+    """Whether MuJoCo Warp can be imported."""
+    return importlib.util.find_spec("mujoco_warp") is not None and importlib.util.find_spec("warp") is not None
+
+
+def chosen_backend(backend: str, device: str) -> str:
+    """What ``auto`` means on a device."""
+    if backend != "auto":
+        return backend
+    return "mujoco" if device == "cpu" else "mujoco_warp"
+
+
+def chosen_device(device: str, backend: str, own: int = 0, needed: int = 1) -> Tuple[str, Optional[str]]:
+    """What ``auto`` and ``cuda`` mean here.
+
+    ``auto`` is a GPU where MuJoCo Warp can run on as many as are needed, unless the named backend is for the CPU only.
+
+    Args:
+        device: as the user gave it.
+        backend: ``auto`` or a backend's name.
+        own: number of the GPU of this process.
+        needed: how many GPUs the processes of this machine need.
+
+    Returns:
+        ``cpu`` or ``cuda:<index>``, and why a GPU that is there is not used.
+
+    Raises:
+        UserError: what is neither of these, or cannot run here.
+    """
+    reason = None
+    if device == "auto" and backend == "auto":
+        driver = find_driver()
+        reason = why_no_warp(driver, needed - 1, warp_installed())
+        device = "cuda" if reason is None else "cpu"
+        reason = reason if driver.devices > 0 else None
+    elif device == "auto":
+        device = "cuda" if backend == "mujoco_warp" else "cpu"
+    device = f"cuda:{own}" if device == "cuda" else device
+    check_backend(backend, device)
+    return device, reason
 
 
 def check_backend(backend: str, device: str) -> None:
@@ -19,5 +114,17 @@ def check_backend(backend: str, device: str) -> None:
     """
     if backend not in BACKENDS:
         raise UserError("sim.backend", f"{backend} is not part of this version", ", ".join(BACKENDS))
-    if device != "cpu":
-        raise UserError("--sim-device", f"{device}: this version steps physics on the CPU", "auto, cpu")
+    kind, _, index = device.partition(":")
+    if device != "cpu" and not (kind == "cuda" and index.isdigit()):
+        raise UserError("--sim-device", f"found {device!r}", DEVICES)
+    if device != "cpu" and backend == "mujoco":
+        raise UserError("--sim-device", f"{device}: sim.backend mujoco steps physics on the CPU", "auto, cpu")
+    if chosen_backend(backend, device) == "mujoco":
+        return
+    if device == "cpu":
+        if not warp_installed():
+            raise UserError("sim.backend", "mujoco_warp: " + str(why_no_warp(Driver(), 0, False)), "auto, mujoco")
+        return
+    reason = why_no_warp(find_driver(), int(index), warp_installed())
+    if reason is not None:
+        raise UserError("--sim-device", f"{device}: {reason}", "cpu")

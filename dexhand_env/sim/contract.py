@@ -15,7 +15,8 @@ class SimulationCounters:
 
     Attributes:
         nan_resets: times a world became NaN, infinite or huge and was put back to its initial state.
-        contact_overflows: steps in which a world had more contacts or constraints than there was room for.
+        contact_overflows: steps in which a world had more contacts or constraints than there was room for. Where
+            worlds share that room, all of them count: any may have lost one.
     """
 
     nan_resets: int
@@ -29,6 +30,9 @@ class Simulation(abc.ABC):
     ``step``, ``reset`` or ``set_state``, after which the properties give other tensor objects. Positions are metres
     and radians in the world frame, quaternions w x y z. The first 26 joints are the hand's, in the order of
     ``hand.joints.joint_names``; objects are in the scene's order.
+
+    Some worlds are told from the others by a mask, not by their numbers: a GPU would have to wait for those to be
+    counted. Nothing here makes it wait but ``counters``, ``get_state`` and ``set_state``.
 
     Attributes:
         num_envs: number of worlds.
@@ -66,7 +70,11 @@ class Simulation(abc.ABC):
     @property
     @abc.abstractmethod
     def fingertip_forces(self) -> torch.Tensor:
-        """Net contact force on each fingertip, world frame, (num_envs, 5, 3) in N, thumb first."""
+        """Net contact force on each fingertip, world frame, (num_envs, 5, 3) in N, thumb first.
+
+        In the present state or, where a backend would have to compute that anew, in the last physics step; none after
+        a reset then.
+        """
 
     @property
     @abc.abstractmethod
@@ -97,22 +105,22 @@ class Simulation(abc.ABC):
         """Set the position targets of the 26 hand joints, (num_envs, 26); actuators clamp to their ranges."""
 
     @abc.abstractmethod
-    def step(self, world_ids: Optional[torch.Tensor] = None) -> None:
-        """Advance by ``control_dt_s``; only the worlds in ``world_ids`` where given (a backend may step all)."""
+    def step(self, worlds: Optional[torch.Tensor] = None) -> None:
+        """Advance by ``control_dt_s``; only the worlds marked in ``worlds``, (num_envs,) bool, where given."""
 
     @abc.abstractmethod
     def reset(
         self,
-        world_ids: torch.Tensor,
+        worlds: torch.Tensor,
         joint_positions: torch.Tensor,
         object_poses: Optional[torch.Tensor] = None,
     ) -> None:
         """Put worlds into a state at rest, targets at the joint positions.
 
         Args:
-            world_ids: (n,) int64, without repeats.
-            joint_positions: (n, 26).
-            object_poses: (n, number of objects, 7) position and quaternion; the scene's own where left out.
+            worlds: those to put there, (num_envs,) bool; the rows of the others below do not matter.
+            joint_positions: (num_envs, 26).
+            object_poses: (num_envs, number of objects, 7) position and quaternion; the scene's own where left out.
         """
 
     @abc.abstractmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Callable
 
 from dexhand_env.config.physics import Physics
-from dexhand_env.sim.backends import check_backend
+from dexhand_env.sim.backends import check_backend, chosen_backend
 from dexhand_env.sim.contract import Simulation
 from dexhand_env.sim.scene import Scene
 
@@ -19,9 +19,13 @@ def simulation_class(backend: str, device: str) -> Callable[[Scene, Physics, int
         UserError: where the backend cannot run on the device.
     """
     check_backend(backend, device)
-    from dexhand_env.sim.mujoco_cpu import MujocoCpuSimulation
+    if chosen_backend(backend, device) == "mujoco":
+        from dexhand_env.sim.mujoco_cpu import MujocoCpuSimulation
 
-    return MujocoCpuSimulation
+        return MujocoCpuSimulation
+    from dexhand_env.sim.mujoco_warp import MujocoWarpSimulation
+
+    return lambda scene, physics, num_envs, threads: MujocoWarpSimulation(scene, physics, num_envs, device)
 
 
 def make_simulation(

@@ -9,7 +9,7 @@ import numpy as np
 
 from dexhand_env.config.physics import Physics
 from dexhand_env.hand.joints import body_names
-from dexhand_env.sim.mujoco_cpu import HAND_JOINTS, compile_scene
+from dexhand_env.sim.mujoco_model import HAND_JOINTS, compile_scene
 from dexhand_env.sim.scene import Scene
 
 

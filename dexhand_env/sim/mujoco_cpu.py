@@ -10,11 +10,10 @@ import torch
 from mujoco import batch
 
 from dexhand_env.config.physics import Physics
-from dexhand_env.hand.joints import force_sensors
 from dexhand_env.sim.contract import Simulation, SimulationCounters
-from dexhand_env.sim.scene import Scene, scene_mjcf
+from dexhand_env.sim.mujoco_model import HAND_JOINTS, compile_scene, force_columns
+from dexhand_env.sim.scene import Scene
 
-HAND_JOINTS = 26
 # Fields of a world that decide its future, contact warm start included: equal bits in, equal bits out.
 STATE_FIELDS = ("time", "qpos", "qvel", "ctrl", "qacc_warmstart")
 # Rows of ``Batch.warning``; numpy does not take MuJoCo's enumerations as indices.
@@ -29,11 +28,6 @@ NAN_WARNINGS = [
 OVERFLOW_WARNINGS = [int(mujoco.mjtWarning.mjWARN_CONTACTFULL), int(mujoco.mjtWarning.mjWARN_CNSTRFULL)]
 
 
-def compile_scene(scene: Scene, physics: Physics) -> mujoco.MjModel:
-    """The scene as a compiled model."""
-    return mujoco.MjModel.from_xml_string(scene_mjcf(scene, physics))
-
-
 def _ignore_warning(message: str) -> None:
     """MuJoCo's warnings are counted in ``Batch.warning``; unhandled, it also writes MUJOCO_LOG.TXT where one stands."""
 
@@ -42,9 +36,9 @@ def _float32(array: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(array.astype(np.float32))
 
 
-def _sorted_ids(world_ids: torch.Tensor) -> np.ndarray:
-    """As ``Batch`` wants them; callers may give worlds in any order."""
-    return np.sort(world_ids.numpy()).astype(np.int32)
+def _ids(worlds: torch.Tensor) -> np.ndarray:
+    """The worlds of a mask as ``Batch`` wants them."""
+    return worlds.numpy().nonzero()[0].astype(np.int32)
 
 
 class MujocoCpuSimulation(Simulation):
@@ -77,9 +71,7 @@ class MujocoCpuSimulation(Simulation):
         self._contact_overflows = 0
         self._nan_worlds = torch.zeros(num_envs, dtype=torch.bool)
         self._fresh: Dict[str, torch.Tensor] = {}
-        # The sensor holds (found, force); the force is the one exerted by the finger, hence the sign below.
-        first_columns = [self.model.sensor(name).adr[0] + 1 for name in force_sensors(scene.side)]
-        self._force_columns = np.array(first_columns)[:, None] + np.arange(3)
+        self._force_columns = force_columns(self.model, scene.side)
 
     def _cached(self, name: str, source: torch.Tensor) -> torch.Tensor:
         if name not in self._fresh:
@@ -147,8 +139,8 @@ class MujocoCpuSimulation(Simulation):
         self._ctrl[:, :HAND_JOINTS] = targets
         self._fresh.pop("joint_targets", None)
 
-    def step(self, world_ids: Optional[torch.Tensor] = None) -> None:
-        ids = None if world_ids is None else _sorted_ids(world_ids)
+    def step(self, worlds: Optional[torch.Tensor] = None) -> None:
+        ids = None if worlds is None else _ids(worlds)
         # Contact sensors belong to the acceleration stage; poses alone need only positions and velocities.
         if "sensordata" in self._derived:
             stage = mujoco.mjtStage.mjSTAGE_ACC
@@ -174,18 +166,19 @@ class MujocoCpuSimulation(Simulation):
 
     def reset(
         self,
-        world_ids: torch.Tensor,
+        worlds: torch.Tensor,
         joint_positions: torch.Tensor,
         object_poses: Optional[torch.Tensor] = None,
     ) -> None:
+        ids = _ids(worlds)
         # The rows hold a world's whole state; Batch.reset, which also clears its scratch data, takes ten times as long.
-        self._batch.state[world_ids.numpy()] = self._initial_state
-        self._qpos[world_ids, :HAND_JOINTS] = joint_positions.to(self._qpos.dtype)
+        self._batch.state[ids] = self._initial_state
+        self._qpos[ids, :HAND_JOINTS] = joint_positions[ids].to(self._qpos.dtype)
         if object_poses is not None:
-            self._qpos[world_ids, HAND_JOINTS:] = object_poses.to(self._qpos.dtype).reshape(len(world_ids), -1)
-        self._ctrl[world_ids, :HAND_JOINTS] = joint_positions.to(self._ctrl.dtype)
+            self._qpos[ids, HAND_JOINTS:] = object_poses[ids].to(self._qpos.dtype).reshape(len(ids), -1)
+        self._ctrl[ids, :HAND_JOINTS] = joint_positions[ids].to(self._ctrl.dtype)
         if self._derived:
-            self._batch.forward(_sorted_ids(world_ids), stage=mujoco.mjtStage.mjSTAGE_ACC)
+            self._batch.forward(ids, stage=mujoco.mjtStage.mjSTAGE_ACC)
         self._fresh.clear()
 
     def get_state(self) -> Dict[str, torch.Tensor]:

@@ -41,27 +41,25 @@ class BaseTask(Task):
         driven = (controls.to_joints(torch.ones_like(self._goal_lower)[None])[0] != 0).to(torch.float32)
         driven[:6] = 0.0
         self._finger_mean = driven / driven.sum()
-        self._goal = torch.zeros((self.num_envs, 18), device=self.device)
-        self._goal_joints = torch.zeros((self.num_envs, 26), device=self.device)
-        self._goal_orientation = torch.zeros((self.num_envs, 4), device=self.device)
+        self._set_goal(torch.zeros((self.num_envs, 18), device=self.device))
         self._held_steps = torch.zeros(self.num_envs, dtype=torch.int32, device=self.device)
         self._scaled_errors = torch.zeros((self.num_envs, 3), device=self.device)
         self._progress = torch.zeros_like(self._scaled_errors)
 
-    def begin_episodes(self, world_ids: torch.Tensor, randomness: EpisodeRandomness) -> torch.Tensor:
-        drawn = randomness.uniform(world_ids, 18)
+    def begin_episodes(self, worlds: torch.Tensor, randomness: EpisodeRandomness) -> torch.Tensor:
+        drawn = randomness.uniform(worlds, 18)
         goal = self._goal_lower + drawn * (self._goal_upper - self._goal_lower)
         # A control that the policy cannot move stays at its fixed target, in the goal too.
         goal, start = self.hand.controls.with_fixed(goal), self.hand.controls.with_fixed(torch.zeros_like(goal))
-        self._set_goal(world_ids, goal)
-        self._held_steps[world_ids] = 0
-        self._scaled_errors[world_ids] = self._scaled(goal - start)
+        self._set_goal(torch.where(worlds[:, None], goal, self._goal))
+        self._held_steps = self._held_steps.masked_fill(worlds, 0)
+        self._scaled_errors = torch.where(worlds[:, None], self._scaled(goal - start), self._scaled_errors)
         return start
 
-    def _set_goal(self, world_ids: torch.Tensor, goal: torch.Tensor) -> None:
-        self._goal[world_ids] = goal
-        self._goal_joints[world_ids] = self.hand.controls.to_joints(goal)
-        self._goal_orientation[world_ids] = quaternion_from_hinges(goal[:, ROTATION])
+    def _set_goal(self, goal: torch.Tensor) -> None:
+        self._goal = goal
+        self._goal_joints = self.hand.controls.to_joints(goal)
+        self._goal_orientation = quaternion_from_hinges(goal[:, ROTATION])
 
     def _scaled(self, errors: torch.Tensor) -> torch.Tensor:
         """Errors of the controls (n, 18) as numbers in [0, 1) for position, rotation and fingers, (n, 3)."""
@@ -117,6 +115,6 @@ class BaseTask(Task):
         }
 
     def set_state(self, state: Dict[str, torch.Tensor]) -> None:
-        self._set_goal(torch.arange(self.num_envs, device=self.device), state["goal"].to(self.device))
-        self._held_steps.copy_(state["held_steps"])
-        self._scaled_errors.copy_(state["scaled_errors"])
+        self._set_goal(state["goal"].to(self.device))
+        self._held_steps = state["held_steps"].to(self.device)
+        self._scaled_errors = state["scaled_errors"].to(self.device)

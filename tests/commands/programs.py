@@ -13,8 +13,9 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    """Run Python with the arguments in ``folder``; no terminal, one thread."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "DEXHAND_THREADS": "1", "NO_COLOR": "1"}
+    """Run Python with the arguments in ``folder``; no terminal, one thread, no GPU."""
+    settings = {"PYTHONPATH": str(ROOT), "DEXHAND_THREADS": "1", "NO_COLOR": "1", "CUDA_VISIBLE_DEVICES": ""}
+    environment = {**os.environ, **settings}
     return subprocess.run(
         [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )

@@ -1,4 +1,4 @@
-"""The backends that the contract suite runs on; a later backend joins by one line of ``BACKENDS``."""
+"""The backends that the contract suite runs on: all that this machine has."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import dataclasses
 
 import torch
 
-from dexhand_env.config.physics import load_physics
+from dexhand_env.config.physics import Physics, load_physics
+from dexhand_env.sim.backends import find_driver, warp_installed, why_no_warp
 from dexhand_env.sim.contract import Simulation
 from dexhand_env.sim.factory import make_simulation
 from dexhand_env.sim.scene import Scene, SceneObject
+
+from .seen_from_cpu import SeenFromCpu
 
 CUBE = SceneObject("cube", "box", (0.025, 0.025, 0.025), mass_kg=0.1, position_m=(0.1, 0.2, 0.025))
 BALL = SceneObject("ball", "sphere", (0.02,), mass_kg=0.05, position_m=(-0.3, 0.1, 0.3))
@@ -25,19 +28,29 @@ class Backend:
         name: of the backend, as in ``sim.backend``.
         device: where it runs.
         tolerance: how far results of equal inputs may lie apart; 0 demands equal bits.
+        grasps: trials of the scripted grasp, fewer where each takes long.
     """
 
     name: str
     device: str
     tolerance: float
+    grasps: int = 100
 
-    def make(self, scene: Scene, num_envs: int = 3, physics: str = "default", threads: int = 1) -> Simulation:
-        """A simulation of the scene, every hand at rest at zero joint positions."""
-        return make_simulation(scene, load_physics(physics), num_envs, self.name, self.device, threads)
+    def make(self, scene: Scene, num_envs: int = 3, physics: str | Physics = "default", threads: int = 1) -> Simulation:
+        """A simulation of the scene, every hand at rest at zero joint positions; its tensors come to the CPU."""
+        settings = load_physics(physics) if isinstance(physics, str) else physics
+        sim = make_simulation(scene, settings, num_envs, self.name, self.device, threads)
+        return sim if self.device == "cpu" else SeenFromCpu(sim)
 
     def assert_same(self, found: torch.Tensor, expected: torch.Tensor) -> None:
         """Equal inputs gave equal results."""
         torch.testing.assert_close(found, expected, rtol=0.0, atol=self.tolerance)
 
 
-BACKENDS = (Backend("mujoco", "cpu", tolerance=0.0),)
+CUDA = why_no_warp(find_driver(), 0, warp_installed()) is None
+BACKENDS = [Backend("mujoco", "cpu", tolerance=0.0)]
+if warp_installed():
+    BACKENDS.append(Backend("mujoco_warp", "cpu", tolerance=0.0, grasps=10))
+if CUDA:
+    # Sums of contacts come in another order each time.
+    BACKENDS.append(Backend("mujoco_warp", "cuda:0", tolerance=1e-3))

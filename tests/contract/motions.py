@@ -11,7 +11,7 @@ import torch
 from dexhand_env.config.physics import load_physics
 from dexhand_env.hand.joints import CONTROL_NAMES, control_to_joint_matrix, joint_names
 from dexhand_env.sim.contract import Simulation
-from dexhand_env.sim.mujoco_cpu import compile_scene
+from dexhand_env.sim.mujoco_model import compile_scene
 from dexhand_env.sim.scene import Scene
 
 NAMES = joint_names("right")
@@ -35,6 +35,18 @@ def random_joints(num_envs: int, seed: int, reach_m: float = 0.1) -> torch.Tenso
     return controls @ torch.tensor(control_to_joint_matrix()).T
 
 
+def every(sim: Simulation) -> torch.Tensor:
+    """The mask of all worlds."""
+    return torch.ones(sim.num_envs, dtype=torch.bool, device=sim.device)
+
+
+def some(sim: Simulation, *worlds: int) -> torch.Tensor:
+    """The mask of some worlds."""
+    mask = torch.zeros(sim.num_envs, dtype=torch.bool, device=sim.device)
+    mask[list(worlds)] = True
+    return mask
+
+
 def everything(sim: Simulation, sites: bool = True) -> Dict[str, torch.Tensor]:
     """Copies of all that the contract lets one see."""
     seen = {
@@ -56,7 +68,7 @@ def into_contact(sim: Simulation, steps: int, seed: int = 5) -> None:
     """Push hands with different finger postures against the table for some control steps."""
     begin = random_joints(sim.num_envs, seed)
     begin[:, 2] = -0.3
-    sim.reset(torch.arange(sim.num_envs), begin)
+    sim.reset(every(sim), begin)
     push(sim, begin, steps)
 
 

@@ -8,7 +8,7 @@ import torch
 from dexhand_env.sim.contract import Simulation, SimulationCounters
 
 from .backends import WITH_OBJECTS, Backend
-from .motions import everything, into_contact, push
+from .motions import everything, into_contact, push, some
 
 
 def broken(sim: Simulation, world: int, field: str, column: int, value: float) -> None:
@@ -57,7 +57,7 @@ def test_every_break_counts_and_a_reset_repairs(backend: Backend) -> None:
         broken(sim, world, "qvel", 0, float("nan"))
         sim.step()
         assert sim.nan_worlds.nonzero()[:, 0].tolist() == [world]
-        sim.reset(torch.tensor([world]), torch.full((1, 26), 0.1))
+        sim.reset(some(sim, world), torch.full((3, 26), 0.1))
     assert sim.counters().nan_resets == 3
     sim.step()
     assert not sim.nan_worlds.any()
@@ -68,10 +68,10 @@ def test_every_break_counts_and_a_reset_repairs(backend: Backend) -> None:
 def test_a_broken_world_is_found_when_it_is_stepped(backend: Backend) -> None:
     sim = backend.make(WITH_OBJECTS, num_envs=3)
     broken(sim, 1, "qpos", 0, float("nan"))
-    sim.step(torch.tensor([0, 2]))
+    sim.step(some(sim, 0, 2))
     assert not sim.nan_worlds.any()
-    sim.step(torch.tensor([1, 2]))
+    sim.step(some(sim, 1, 2))
     assert sim.nan_worlds.tolist() == [False, True, False]
-    sim.step(torch.tensor([0]))
+    sim.step(some(sim, 0))
     assert not sim.nan_worlds.any()
     assert sim.counters().nan_resets == 1

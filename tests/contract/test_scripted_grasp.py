@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import torch
 
+from dexhand_env.config.physics import Physics
 from dexhand_env.hand.joints import CONTROL_NAMES, control_to_joint_matrix
 from dexhand_env.sim.contract import Simulation
 from dexhand_env.sim.scene import Scene, SceneObject
 
 from .backends import Backend
+from .motions import every
 
-TRIALS = 100
 PLACE_RANGE_M = 0.02
 CUBE_SIZE_M, CUBE_MASS_KG = 0.05, 0.1
 SPAWN_HEIGHT_M = 0.5
@@ -36,31 +37,38 @@ def controls(height_m: float, fingers: dict[str, float]) -> torch.Tensor:
     return torch.tensor([named.get(name, 0.0) for name in CONTROL_NAMES])
 
 
-def joint_targets(values: torch.Tensor) -> torch.Tensor:
-    """Targets (TRIALS, 26) of the 26 joints, by the coupling of the 12 finger controls."""
-    return (torch.tensor(control_to_joint_matrix()) @ values).repeat(TRIALS, 1)
+def joint_targets(sim: Simulation, values: torch.Tensor) -> torch.Tensor:
+    """Targets (num_envs, 26) of the 26 joints, by the coupling of the 12 finger controls."""
+    return (torch.tensor(control_to_joint_matrix()) @ values).repeat(sim.num_envs, 1)
 
 
 def move(sim: Simulation, begin: torch.Tensor, end: torch.Tensor, seconds: float) -> None:
     """Move all targets in a straight line from one posture to another."""
     steps = round(seconds / sim.control_dt_s)
     for step in range(1, steps + 1):
-        sim.set_joint_targets(joint_targets(begin + (end - begin) * step / steps))
+        sim.set_joint_targets(joint_targets(sim, begin + (end - begin) * step / steps))
         sim.step()
 
 
-def test_a_scripted_grasp_lifts_the_cube(backend: Backend) -> None:
-    sim = backend.make(Scene(spawn_height_m=SPAWN_HEIGHT_M, objects=(CUBE,)), num_envs=TRIALS)
-    places = (torch.rand(TRIALS, 2, generator=torch.Generator().manual_seed(0)) * 2.0 - 1.0) * PLACE_RANGE_M
-    poses = torch.tensor([*CUBE.position_m, 1.0, 0.0, 0.0, 0.0]).repeat(TRIALS, 1, 1)
+ABOVE = controls(START_HEIGHT_M, OPEN)
+OPENED = controls(GRASP_HEIGHT_M, OPEN)
+GRASPED = controls(GRASP_HEIGHT_M, CLOSED)
+
+
+def above_the_cube(backend: Backend, trials: int, physics: str | Physics = "default") -> Simulation:
+    """Hands above cubes that lie within PLACE_RANGE_M of the same place."""
+    sim = backend.make(Scene(spawn_height_m=SPAWN_HEIGHT_M, objects=(CUBE,)), trials, physics)
+    places = (torch.rand(trials, 2, generator=torch.Generator().manual_seed(0)) * 2.0 - 1.0) * PLACE_RANGE_M
+    poses = torch.tensor([*CUBE.position_m, 1.0, 0.0, 0.0, 0.0]).repeat(trials, 1, 1)
     poses[:, 0, :2] += places
-    above, opened, closed, lifted = (
-        controls(START_HEIGHT_M, OPEN),
-        controls(GRASP_HEIGHT_M, OPEN),
-        controls(GRASP_HEIGHT_M, CLOSED),
-        controls(GRASP_HEIGHT_M + LIFT_M, CLOSED),
-    )
-    sim.reset(torch.arange(TRIALS), joint_targets(above), poses)
+    sim.reset(every(sim), joint_targets(sim, ABOVE), poses)
+    return sim
+
+
+def test_a_scripted_grasp_lifts_the_cube(backend: Backend) -> None:
+    trials = backend.grasps
+    sim = above_the_cube(backend, trials)
+    above, opened, closed, lifted = ABOVE, OPENED, GRASPED, controls(GRASP_HEIGHT_M + LIFT_M, CLOSED)
     move(sim, above, opened, DESCEND_S)
     move(sim, opened, closed, CLOSE_S)
     move(sim, closed, closed, SETTLE_S)
@@ -71,8 +79,8 @@ def test_a_scripted_grasp_lifts_the_cube(backend: Backend) -> None:
     when_held = sim.object_positions[:, 0].clone()
     rose = when_held[:, 2] - on_table
     held = (rose > 0.9 * LIFT_M) & ((when_held - when_lifted).norm(dim=-1) < 0.01)
-    assert int(held.sum()) >= 95, (
-        f"{int(held.sum())} of {TRIALS} lifted and held; the others rose {rose[~held].tolist()}"
+    assert int(held.sum()) >= 0.95 * trials, (
+        f"{int(held.sum())} of {trials} lifted and held; the others rose {rose[~held].tolist()}"
     )
     assert sim.counters().nan_resets == sim.counters().contact_overflows == 0
     on_fingers = sim.fingertip_forces[held].sum(dim=1)[:, 2]

@@ -34,6 +34,11 @@ def numbered_env(seeds: Sequence[int], config: Any = None) -> DexHandEnv:
     return make_env(config, physics, len(seeds), NumberedEpisodes(seeds, CPU), auto_reset=False)
 
 
+def all_worlds(env: DexHandEnv) -> torch.Tensor:
+    """The mask of all worlds."""
+    return torch.ones(env.num_envs, dtype=torch.bool, device=env.device)
+
+
 def random_actions(env: DexHandEnv, seed: int, steps: int) -> torch.Tensor:
     """(steps, num_envs, num_actions) in [-1, 1]."""
     generator = torch.Generator().manual_seed(seed)

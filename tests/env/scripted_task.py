@@ -57,9 +57,9 @@ class ScriptedTask(Task):
         self.begun: list[list[int]] = []
         self.updated: list[list[bool]] = []
 
-    def begin_episodes(self, world_ids: torch.Tensor, randomness: EpisodeRandomness) -> torch.Tensor:
-        self.begun.append(world_ids.tolist())
-        return super().begin_episodes(world_ids, randomness)
+    def begin_episodes(self, worlds: torch.Tensor, randomness: EpisodeRandomness) -> torch.Tensor:
+        self.begun.append(worlds.nonzero()[:, 0].tolist())
+        return super().begin_episodes(worlds, randomness)
 
     def update(self, worlds: torch.Tensor) -> None:
         self.updated.append(worlds.tolist())

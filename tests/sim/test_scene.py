@@ -8,7 +8,7 @@ import pytest
 
 from dexhand_env.config.physics import load_physics, physics_names
 from dexhand_env.hand.joints import joint_names
-from dexhand_env.sim.mujoco_cpu import compile_scene
+from dexhand_env.sim.mujoco_model import compile_scene
 from dexhand_env.sim.scene import Scene, SceneObject
 
 OBJECTS = (

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dexhand_env.env.vec_env import RUNNING, SUCCESS, DexHandEnv
-from tests.env.environments import base_task, numbered_env, random_actions, training_env
+from tests.env.environments import all_worlds, base_task, numbered_env, random_actions, training_env
 
 MAX_CHANGE = torch.tensor([0.5] * 3 + [1.5] * 3 + [2.5] * 12) * 0.02
 
@@ -77,7 +77,7 @@ def test_a_part_that_cannot_move_is_no_part_of_the_goal(part: str) -> None:
 
 def hold(env: DexHandEnv, joints: torch.Tensor) -> torch.Tensor:
     """Put the hands at joint positions and take one step there; returns the outcomes."""
-    env.sim.reset(torch.arange(env.num_envs), joints)
+    env.sim.reset(all_worlds(env), joints)
     env.hand.control_targets = env.hand.controls.from_joints(joints)
     return env.step(torch.zeros(env.num_envs, env.num_actions)).outcomes
 
@@ -125,14 +125,14 @@ def test_metrics_are_distances_in_their_units() -> None:
         assert (values > 0.0).all()
     moved = goal.clone()
     moved[:, :3] += torch.tensor([0.03, 0.0, 0.04])
-    env.sim.reset(torch.arange(4), moved)
+    env.sim.reset(all_worlds(env), moved)
     found = errors(env)
     torch.testing.assert_close(found["position_error_m"], torch.full((4,), 0.05), rtol=1e-4, atol=0.0)
     assert found["rotation_error_rad"].max() < 1e-5
     assert found["finger_error_rad"].max() < 1e-6
     turned = goal.clone()
     turned[:, 5] += 0.2  # the last hinge: the angle of the relative rotation is the hinge's own
-    env.sim.reset(torch.arange(4), turned)
+    env.sim.reset(all_worlds(env), turned)
     torch.testing.assert_close(errors(env)["rotation_error_rad"], torch.full((4,), 0.2), rtol=1e-4, atol=0.0)
 
 

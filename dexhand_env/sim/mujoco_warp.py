@@ -1,0 +1,255 @@
+"""MuJoCo Warp: MuJoCo's physics on an NVIDIA GPU, many worlds at once; for tests on the CPU too."""
+
+from __future__ import annotations
+
+from typing import Dict, List, Optional, Sequence, Tuple
+
+import mujoco
+import mujoco_warp
+import torch
+import warp
+from mujoco_warp import OverflowType
+
+from dexhand_env.config.physics import Physics
+from dexhand_env.errors import UserError
+from dexhand_env.sim.contract import Simulation, SimulationCounters
+from dexhand_env.sim.mujoco_model import HAND_JOINTS, compile_scene, force_columns
+from dexhand_env.sim.scene import Scene
+from dexhand_env.sim.warp_kernels import announced
+
+# Room for contacts and constraint rows, a world. Contacts share theirs between worlds.
+CONTACTS, CONSTRAINTS = 64, 256
+# Fields of a world that decide its future.
+STATE_FIELDS = ("time", "qpos", "qvel", "ctrl", "qacc_warmstart")
+# Of what ``Data.overflow`` tells, running out of solver iterations loses nothing.
+LOST = int(OverflowType.ALL & ~(OverflowType.ITERATIONS | OverflowType.LS_ITERATIONS))
+
+
+class MujocoWarpSimulation(Simulation):
+    """See :class:`Simulation`. Tensors are views of MuJoCo Warp's own arrays: nothing is copied.
+
+    The substeps of a control step are captured once as a graph and replayed as one launch, on the stream that torch
+    uses at the time.
+
+    Args:
+        scene: what to simulate.
+        physics: time step, substeps and solver.
+        num_envs: number of worlds.
+        device: ``cpu`` or ``cuda:<index>``.
+
+    Raises:
+        UserError: a scene with something that MuJoCo Warp does not support.
+    """
+
+    def __init__(self, scene: Scene, physics: Physics, num_envs: int, device: str) -> None:
+        self.num_envs = num_envs
+        self.device = torch.device(device)
+        self.control_dt_s = physics.control_dt_s
+        self._mujoco_model = compile_scene(scene, physics)
+        self._object_count = len(scene.objects)
+        with announced(device), warp.ScopedDevice(device):
+            self._model = _put_model(self._mujoco_model)
+            self._data = mujoco_warp.make_data(self._mujoco_model, num_envs, nconmax=CONTACTS, njmax=CONSTRAINTS)
+            self._bind(scene.side)
+            self._step_graph = self._captured(physics.substeps)
+            self._kinematics_graph = self._captured(0)
+        self._stream: Optional[warp.Stream] = None
+        self._place(torch.ones_like(self._nan_worlds), self._initial_qpos, torch.zeros_like(self._ctrl))
+
+    def _bind(self, side: str) -> None:
+        data, model = self._data, self._mujoco_model
+        self._state = {name: warp.to_torch(getattr(data, name)) for name in STATE_FIELDS}
+        self._qpos, self._qvel, self._ctrl = (self._state[name] for name in ("qpos", "qvel", "ctrl"))
+        self._initial_qpos = self._qpos.clone()
+        self._sensordata = warp.to_torch(data.sensordata)
+        self._overflow = warp.to_torch(data.overflow)
+        self._body_poses = warp.to_torch(data.xpos), warp.to_torch(data.xquat)
+        self._site_positions = warp.to_torch(data.site_xpos)
+        self._site_bodies = torch.tensor(model.site_bodyid, dtype=torch.int64, device=self.device)
+        self._site_quaternions = torch.tensor(model.site_quat, dtype=torch.float32, device=self.device)
+        self._force_columns = torch.tensor(force_columns(model, side), device=self.device)
+        self._nan_worlds = torch.zeros(self.num_envs, dtype=torch.bool, device=self.device)
+        self._counts = torch.zeros(2, dtype=torch.int64, device=self.device)  # NaN resets, contact overflows
+        self._ids: Dict[Tuple[str, ...], torch.Tensor] = {}
+        self._fresh: Dict[str, torch.Tensor] = {}
+        self._poses_are_fresh = False
+
+    def _captured(self, substeps: int) -> warp.Graph:
+        """A graph of some physics steps, or of forward kinematics alone."""
+
+        def launch() -> None:
+            for _ in range(substeps):
+                mujoco_warp.step(self._model, self._data)
+            if substeps == 0:
+                mujoco_warp.kinematics(self._model, self._data)
+
+        launch()  # loads its kernels, which cannot happen within a capture
+        with warp.ScopedCapture() as capture:
+            launch()
+        return capture.graph
+
+    def _launch(self, graph: warp.Graph) -> None:
+        if self.device.type == "cuda":
+            current = torch.cuda.current_stream(self.device)
+            if self._stream is None or self._stream.cuda_stream != current.cuda_stream:
+                self._stream = warp.stream_from_torch(current)  # kept: the launches need it alive
+        warp.capture_launch(graph, self._stream)
+
+    def _view(self, name: str, source: torch.Tensor) -> torch.Tensor:
+        """The same tensor object until the state changes."""
+        if name not in self._fresh:
+            self._fresh[name] = source.view(source.shape)
+        return self._fresh[name]
+
+    @property
+    def joint_positions(self) -> torch.Tensor:
+        return self._view("joint_positions", self._qpos[:, :HAND_JOINTS])
+
+    @property
+    def joint_velocities(self) -> torch.Tensor:
+        return self._view("joint_velocities", self._qvel[:, :HAND_JOINTS])
+
+    @property
+    def joint_targets(self) -> torch.Tensor:
+        return self._view("joint_targets", self._ctrl[:, :HAND_JOINTS])
+
+    def _index(self, kind: str, names: Sequence[str]) -> torch.Tensor:
+        """Numbers of bodies or sites, copied to the device once."""
+        key = (kind, *names)
+        if key not in self._ids:
+            ids = [getattr(self._mujoco_model, kind)(name).id for name in names]
+            self._ids[key] = torch.tensor(ids, device=self.device)
+        return self._ids[key]
+
+    def _refresh_poses(self) -> None:
+        """Steps leave poses one physics step behind, and resets do not touch them; computed when somebody looks."""
+        if not self._poses_are_fresh:
+            self._launch(self._kinematics_graph)
+            self._poses_are_fresh = True
+
+    def site_poses(self, names: Sequence[str]) -> Tuple[torch.Tensor, torch.Tensor]:
+        self._refresh_poses()
+        ids = self._index("site", names)
+        in_world = self._body_poses[1][:, self._site_bodies[ids]]
+        return self._site_positions[:, ids], _quaternion_product(in_world, self._site_quaternions[ids])
+
+    def body_poses(self, names: Sequence[str]) -> Tuple[torch.Tensor, torch.Tensor]:
+        self._refresh_poses()
+        ids = self._index("body", names)
+        positions, quaternions = self._body_poses
+        return positions[:, ids], quaternions[:, ids]
+
+    @property
+    def fingertip_forces(self) -> torch.Tensor:
+        return -self._sensordata[:, self._force_columns]
+
+    @property
+    def object_positions(self) -> torch.Tensor:
+        return self._object_qpos()[:, :, :3]
+
+    @property
+    def object_quaternions(self) -> torch.Tensor:
+        return self._object_qpos()[:, :, 3:]
+
+    def _object_qpos(self) -> torch.Tensor:
+        return self._qpos[:, HAND_JOINTS:].view(self.num_envs, self._object_count, 7)
+
+    @property
+    def object_velocities(self) -> torch.Tensor:
+        return self._qvel[:, HAND_JOINTS:].view(self.num_envs, self._object_count, 6)
+
+    @property
+    def nan_worlds(self) -> torch.Tensor:
+        return self._nan_worlds
+
+    def counters(self) -> SimulationCounters:
+        nan_resets, contact_overflows = self._counts.tolist()
+        return SimulationCounters(nan_resets, contact_overflows)
+
+    def set_joint_targets(self, targets: torch.Tensor) -> None:
+        self._ctrl[:, :HAND_JOINTS] = targets
+        self._fresh.pop("joint_targets", None)
+
+    def step(self, worlds: Optional[torch.Tensor] = None) -> None:
+        kept = [] if worlds is None else [values.clone() for values in self._all_state()]
+        self._launch(self._step_graph)
+        if worlds is not None:  # all are stepped; the others are put back to where they were
+            for values, before in zip(self._all_state(), kept):
+                values.copy_(torch.where(_column(worlds, values), values, before))
+        self._note_broken(worlds)
+
+    def _all_state(self) -> List[torch.Tensor]:
+        return [*self._state.values(), self._sensordata]
+
+    def _note_broken(self, worlds: Optional[torch.Tensor]) -> None:
+        """Find and put back worlds that are NaN, infinite or huge, by MuJoCo's own measure; count what was lost."""
+        values = torch.cat((self._qpos, self._qvel, self._state["qacc_warmstart"]), dim=1)
+        broken = ~(values.abs().amax(dim=1) < mujoco.mjMAXVAL)  # NaN is not below anything
+        lost = (self._overflow & LOST) != 0
+        if worlds is not None:
+            broken, lost = broken & worlds, lost & worlds
+        self._nan_worlds = broken
+        self._counts += torch.stack((broken, lost & ~broken)).sum(dim=1)
+        self._overflow.zero_()
+        self._place(broken, self._initial_qpos, torch.zeros_like(self._ctrl))
+
+    def _place(self, worlds: torch.Tensor, qpos: torch.Tensor, ctrl: torch.Tensor) -> None:
+        """Put worlds into a state at rest, with nothing left of what was before."""
+        self._qpos.copy_(torch.where(worlds[:, None], qpos, self._qpos))
+        self._ctrl.copy_(torch.where(worlds[:, None], ctrl, self._ctrl))
+        for values in (self._state["time"], self._qvel, self._state["qacc_warmstart"], self._sensordata):
+            values.masked_fill_(_column(worlds, values), 0.0)
+        self._changed()
+
+    def _changed(self) -> None:
+        self._fresh.clear()
+        self._poses_are_fresh = False
+
+    def reset(
+        self,
+        worlds: torch.Tensor,
+        joint_positions: torch.Tensor,
+        object_poses: Optional[torch.Tensor] = None,
+    ) -> None:
+        objects = self._initial_qpos[:, HAND_JOINTS:] if object_poses is None else object_poses.flatten(1)
+        self._place(worlds, torch.cat((joint_positions, objects), dim=1), joint_positions)
+
+    def get_state(self) -> Dict[str, torch.Tensor]:
+        state = {**self._state, "sensordata": self._sensordata, "counters": self._counts}
+        return {name: values.to("cpu", copy=True) for name, values in state.items()}
+
+    def set_state(self, state: Dict[str, torch.Tensor]) -> None:
+        for name, values in {**self._state, "sensordata": self._sensordata, "counters": self._counts}.items():
+            values.copy_(state[name])
+        self._changed()
+
+
+def _put_model(model: mujoco.MjModel) -> mujoco_warp.Model:
+    try:
+        warp_model = mujoco_warp.put_model(model)
+    except (NotImplementedError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError("sim.backend", f"mujoco_warp does not support this scene: {reason}", "mujoco") from error
+    # Its prints would halve the speed; overflows are counted instead.
+    warp_model.opt.warn_overflow = 0
+    return warp_model
+
+
+def _column(worlds: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """A mask of worlds, shaped to meet values (num_envs, ...)."""
+    return worlds.view(-1, *(1,) * (values.dim() - 1))
+
+
+def _quaternion_product(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """Of quaternions w x y z (..., 4)."""
+    w1, x1, y1, z1 = first.unbind(-1)
+    w2, x2, y2, z2 = second.unbind(-1)
+    return torch.stack(
+        (
+            w1 * w2 - x1 * x2 - y1 * y2 - z1 * z2,
+            w1 * x2 + x1 * w2 + y1 * z2 - z1 * y2,
+            w1 * y2 - x1 * z2 + y1 * w2 + z1 * x2,
+            w1 * z2 + x1 * y2 - y1 * x2 + z1 * w2,
+        ),
+        dim=-1,
+    )

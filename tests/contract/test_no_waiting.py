@@ -1,0 +1,64 @@
+"""A control step never makes the CPU wait for the GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from dexhand_env.config.physics import load_physics
+from dexhand_env.env.randomness import TrainingRandomness
+from dexhand_env.env.vec_env import DexHandEnv
+from dexhand_env.rl.statistics import TrainingStatistics
+from dexhand_env.sim.backends import find_driver, warp_installed, why_no_warp
+from dexhand_env.tasks.registry import make_env
+from tests.env.environments import base_task
+
+WORLDS, STEPS = 64, 30
+
+
+@pytest.fixture(scope="module")
+def env() -> Iterator[DexHandEnv]:
+    """BaseTask with every observation, on the first GPU; short episodes, so that some end in every step."""
+    if why_no_warp(find_driver(), 0, warp_installed()) is not None:
+        pytest.skip("no CUDA")
+    config = base_task(episode_length_steps=10)
+    config = base_task(episode_length_steps=10, observations={"policy": list(config.OBSERVATION_KEYS), "critic": []})
+    device = torch.device("cuda:0")
+    env = make_env(config, load_physics("fast"), WORLDS, TrainingRandomness(0, device), "cuda:0")
+    for _ in range(3):  # what is copied to the GPU once has been
+        env.step(torch.zeros(WORLDS, env.num_actions, device=device))
+    torch.cuda.synchronize()
+    yield env
+    torch.cuda.set_sync_debug_mode("default")
+
+
+def test_torch_waits_for_nothing(env: DexHandEnv) -> None:
+    statistics = TrainingStatistics(env.num_envs, env.outcome_names, env.device)
+    actions = torch.rand(STEPS, WORLDS, env.num_actions, device=env.device) * 2.0 - 1.0
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for each in actions:
+            statistics.add(env.step(each))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert statistics.finish_iteration()["episode_length"] > 0
+
+
+def test_cuda_waits_for_nothing_either(env: DexHandEnv) -> None:
+    """torch's own check sees torch alone; a trace of CUDA sees Warp too."""
+    actions = torch.rand(STEPS, WORLDS, env.num_actions, device=env.device) * 2.0 - 1.0
+    torch.cuda.synchronize()
+    activities = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
+    with torch.profiler.profile(activities=activities) as profile:
+        with torch.profiler.record_function("control steps"):
+            for each in actions:
+                env.step(each)
+        torch.cuda.synchronize()
+    events = [(event.name.lower(), event.time_range) for event in profile.events()]
+    span = min((time for name, time in events if name == "control steps"), key=lambda time: time.start)
+    calls = {name for name, time in events if span.start < time.start < span.end}
+    assert any("graphlaunch" in name for name in calls)  # the trace does see Warp's calls
+    assert not [name for name in calls if "synchronize" in name]
+    assert not [name for name, _ in events if "dtoh" in name]
