@@ -62,12 +62,14 @@ def _on_gpu(
                 mujoco_warp.step(warp_model, data)
         stream = warp.stream_from_torch(torch.cuda.current_stream(device))
     fields = {name: warp.to_torch(getattr(data, name)) for name in FIELDS}
+    kept = (warp_model, data)  # the graph reads and writes their arrays
 
     def restore(state: State) -> None:
         for name, values in fields.items():
             values.copy_(state[name])
 
     def step(targets: torch.Tensor) -> None:
+        assert kept
         fields["ctrl"].copy_(targets)
         warp.capture_launch(capture.graph, stream)
 

@@ -129,7 +129,7 @@ def test_another_task_is_refused(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("num_envs: 16", "num_envs: many", "args.yaml:3:1: num_envs: found 'many'; allowed: a whole number at least 1"),
+        ("num_envs: 16", "num_envs: many", "args.yaml:4:1: num_envs: found 'many'; allowed: a whole number at least 1"),
         ("log_interval: 3", "log_intervall: 3", "log_intervall: unknown key"),
         ("seed: 5", "seed: [", "args.yaml:"),
         ("    success: 2.0", "    success: lots", "args.yaml and command line: rewards.success: found 'lots'"),
