@@ -6,6 +6,7 @@ that crash it are refused with the reason, and keys that this program sets itsel
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 from typing import Any, ClassVar, Dict, List, Literal, Mapping, Optional, Tuple, Union
@@ -196,6 +197,23 @@ def fit_minibatch(
         return params, None
     fitted = params.model_copy(update={"config": params.config.model_copy(update=changes)})
     return fitted, f"{' and '.join(notices)}: horizon_length {horizon} x {num_envs} environments"
+
+
+def largest_num_envs(params: PPOParams, at_most: int) -> int:
+    """The largest number of environments up to ``at_most`` that :func:`fit_minibatch` takes; 0 where there is none."""
+    config = params.config
+    critic = config.central_value_config
+    sizes = {config.minibatch_size} if critic is None else {config.minibatch_size, critic.minibatch_size}
+    found = [0]
+    for choice in itertools.product(*(((size, True), (size, False)) for size in sizes)):
+        # Each minibatch either shrinks to the samples, which are then fewer, or divides them.
+        limit = min([at_most, *((size - 1) // config.horizon_length for size, shrinks in choice if shrinks)])
+        step = 1
+        for size in (size for size, shrinks in choice if not shrinks):
+            whole = size // math.gcd(size, config.horizon_length)
+            step = step * whole // math.gcd(step, whole)
+        found.append(limit // step * step)
+    return max(found)
 
 
 def _fitted(size: int, horizon: int, num_envs: int, where: str) -> int:

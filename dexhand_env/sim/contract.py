@@ -23,6 +23,21 @@ class SimulationCounters:
     contact_overflows: int
 
 
+@dataclasses.dataclass(frozen=True)
+class SimulationMemory:
+    """Memory that a backend takes on its device for worlds of one scene, bytes.
+
+    Attributes:
+        fixed_bytes: whatever the number of worlds, the simulator's own import left out.
+        world_bytes: for each world.
+        state_bytes: of a world in what ``get_state`` gives.
+    """
+
+    fixed_bytes: int
+    world_bytes: int
+    state_bytes: int
+
+
 class Simulation(abc.ABC):
     """``num_envs`` copies of one scene, stepped together.
 

@@ -6,7 +6,7 @@ from typing import Callable
 
 from dexhand_env.config.physics import Physics
 from dexhand_env.sim.backends import check_backend, chosen_backend
-from dexhand_env.sim.contract import Simulation
+from dexhand_env.sim.contract import Simulation, SimulationMemory
 from dexhand_env.sim.scene import Scene
 
 
@@ -37,3 +37,19 @@ def make_simulation(
         UserError: where the backend cannot run on the device.
     """
     return simulation_class(backend, device)(scene, physics, num_envs, threads)
+
+
+def simulation_memory(scene: Scene, physics: Physics, backend: str, device: str, threads: int) -> SimulationMemory:
+    """What :func:`make_simulation` would take on ``device``; nothing is allocated.
+
+    Raises:
+        UserError: where the backend cannot run on the device.
+    """
+    check_backend(backend, device)
+    if chosen_backend(backend, device) == "mujoco":
+        from dexhand_env.sim import mujoco_cpu
+
+        return mujoco_cpu.memory_needed(scene, physics, threads)
+    from dexhand_env.sim import mujoco_warp
+
+    return mujoco_warp.memory_needed(scene, physics)

@@ -10,7 +10,7 @@ import torch
 from mujoco import batch
 
 from dexhand_env.config.physics import Physics
-from dexhand_env.sim.contract import Simulation, SimulationCounters
+from dexhand_env.sim.contract import Simulation, SimulationCounters, SimulationMemory
 from dexhand_env.sim.mujoco_model import HAND_JOINTS, compile_scene, force_columns
 from dexhand_env.sim.scene import Scene
 
@@ -26,6 +26,26 @@ NAN_WARNINGS = [
     )
 ]
 OVERFLOW_WARNINGS = [int(mujoco.mjtWarning.mjWARN_CONTACTFULL), int(mujoco.mjtWarning.mjWARN_CNSTRFULL)]
+
+
+def memory_needed(scene: Scene, physics: Physics, threads: int) -> SimulationMemory:
+    """What :class:`MujocoCpuSimulation` takes, from the compiled model's sizes.
+
+    ``mujoco.batch`` keeps a world as a row of MuJoCo's integration state, its warnings and the fields that were asked
+    for; the large ``mjData`` with its arena is one a thread (documentation of ``mujoco.batch`` 4.0.0).
+    """
+    model = compile_scene(scene, physics)
+    row = 8 * mujoco.mj_stateSize(model, mujoco.mjtState.mjSTATE_INTEGRATION)
+    warnings = 2 * 4 * mujoco.mjtWarning.mjNWARNING.value + 4
+    # Positions and orientations of sites and bodies, and sensors, once somebody has asked for them.
+    derived = 8 * (7 * (model.nsite + model.nbody) + model.nsensordata)
+    # The first state, to reset from, and float32 copies of what is read each step.
+    copies = 4 * 2 * (model.nq + model.nv + model.nu)
+    return SimulationMemory(
+        fixed_bytes=threads * (model.nbuffer + model.narena),
+        world_bytes=row + warnings + derived + copies,
+        state_bytes=8 * (1 + model.nq + 2 * model.nv + model.nu),
+    )
 
 
 def _ignore_warning(message: str) -> None:

@@ -7,14 +7,24 @@ import re
 from typing import Any, Dict
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dexhand_env.config.ppo import PPOParams, fit_minibatch, load_ppo, train_file
+from dexhand_env.config.ppo import PPOParams, fit_minibatch, largest_num_envs, load_ppo, train_file
 from dexhand_env.config.yaml_files import parse_overrides
 from dexhand_env.errors import UserError
 
 DEFAULT = load_ppo(train_file("BaseTask"))
+CRITIC: Dict[str, Any] = {
+    "minibatch_size": 4096,
+    "mini_epochs": 4,
+    "learning_rate": 1e-3,
+    "clip_value": True,
+    "normalize_input": True,
+    "truncate_grads": True,
+    "grad_norm": 1,
+    "network": {"name": "actor_critic", "central_value": True, "mlp": DEFAULT.network.mlp.dump()},
+}
 
 
 def ppo(*overrides: str) -> PPOParams:
@@ -92,10 +102,7 @@ def test_a_small_run_shrinks_its_minibatch_with_a_notice() -> None:
 
 
 def test_the_critics_minibatch_is_fitted_too() -> None:
-    network = {key: DEFAULT.network.dump()[key] for key in ("name", "mlp")}
-    critic: Dict[str, Any] = {"minibatch_size": 4096, "mini_epochs": 4, "learning_rate": 1e-3, "clip_value": True}
-    critic.update(normalize_input=True, truncate_grads=True, grad_norm=1, network={**network, "central_value": True})
-    params = load_ppo(train_file("BaseTask"), {"params": {"config": {"central_value_config": critic}}})
+    params = load_ppo(train_file("BaseTask"), {"params": {"config": {"central_value_config": CRITIC}}})
     fitted, notice = fit_minibatch(params, 64)
     assert fitted.config.central_value_config is not None
     assert fitted.config.central_value_config.minibatch_size == 1024
@@ -159,3 +166,23 @@ def test_rl_games_builds_the_default_network_and_every_initializer_and_activatio
         out = model({"is_train": False, "prev_actions": None, "obs": torch.zeros(2, 124), "rnn_states": None})
         assert out["mus"].shape == (2, 18)
         assert torch.allclose(out["sigmas"], torch.ones(2, 18))
+
+
+@settings(deadline=None)
+@given(st.integers(1, 40), st.integers(1, 400), st.none() | st.integers(1, 400), st.integers(0, 200))
+def test_the_largest_number_of_environments_is_the_last_that_is_taken(
+    horizon: int, size: int, critic: int | None, at_most: int
+) -> None:
+    config: Dict[str, Any] = {"horizon_length": horizon, "minibatch_size": size}
+    if critic is not None:
+        config["central_value_config"] = {**CRITIC, "minibatch_size": critic}
+    params = load_ppo(train_file("BaseTask"), {"params": {"config": config}})
+
+    def taken(num_envs: int) -> bool:
+        try:
+            fit_minibatch(params, num_envs)
+        except UserError:
+            return False
+        return True
+
+    assert largest_num_envs(params, at_most) == max((n for n in range(1, at_most + 1) if taken(n)), default=0)

@@ -7,7 +7,7 @@ import torch
 
 from dexhand_env.config.physics import load_physics
 from dexhand_env.hand.joints import body_names, tip_sites
-from dexhand_env.sim.factory import make_simulation
+from dexhand_env.sim.factory import make_simulation, simulation_memory
 
 from .backends import BARE, CUBE, WITH_OBJECTS, Backend
 from .motions import every, everything, into_contact, push, random_joints, some
@@ -36,6 +36,14 @@ def test_shapes_types_and_device(backend: Backend) -> None:
     assert (sim.nan_worlds.shape, sim.nan_worlds.dtype, sim.nan_worlds.any().item()) == ((3,), torch.bool, False)
     assert sim.device == torch.device(backend.device)
     assert (sim.num_envs, sim.control_dt_s) == (3, 0.02)
+
+
+def test_a_world_saves_as_much_as_is_predicted(backend: Backend) -> None:
+    needed = simulation_memory(WITH_OBJECTS, load_physics("default"), backend.name, backend.device, 1)
+    state = backend.make(WITH_OBJECTS, num_envs=4).get_state()
+    saved = sum(values.nbytes for name, values in state.items() if name != "counters")
+    assert needed.state_bytes * 4 == saved
+    assert needed.state_bytes < needed.world_bytes
 
 
 def test_a_scene_without_objects_has_empty_object_tensors(backend: Backend) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dexhand_env.config.physics import load_physics
-from dexhand_env.sim.mujoco_cpu import MujocoCpuSimulation
+from dexhand_env.sim.mujoco_cpu import MujocoCpuSimulation, memory_needed
 from dexhand_env.sim.scene import Scene
 
 
@@ -42,3 +42,19 @@ def test_targets_beyond_a_joints_range_are_held_at_its_end() -> None:
         sim.step()
     assert float(sim.joint_positions[0, 0]) == pytest.approx(1.0, abs=0.01)
     assert float(sim.joint_positions[0, 7]) == pytest.approx(1.3, abs=0.05)
+
+
+def test_the_memory_of_a_world_is_what_its_arrays_hold() -> None:
+    scene, physics, num_envs = Scene(), load_physics("fast"), 7
+    needed = memory_needed(scene, physics, threads=1)
+    sim = MujocoCpuSimulation(scene, physics, num_envs, threads=1)
+    read = [
+        *sim.body_poses(["right_hand_base"]),
+        *sim.site_poses(["hand"]),
+        sim.fingertip_forces,
+    ]  # makes them all there
+    assert all(len(values) == num_envs for values in read)
+    held = sim._batch.state.nbytes + sim._batch.warning.nbytes + sim._batch.status.nbytes
+    held += sum(values.nbytes for values in sim._derived.values())
+    assert held <= num_envs * needed.world_bytes < 1.5 * held
+    assert memory_needed(scene, physics, threads=3).fixed_bytes == 3 * needed.fixed_bytes
