@@ -8,7 +8,7 @@ import io
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Iterator, Tuple
 
 import torch
 from rl_games.algos_torch.a2c_continuous import A2CAgent
@@ -20,14 +20,11 @@ from dexhand_env.env.vec_env import DexHandEnv
 from dexhand_env.rl.adapter import RlGamesEnv, StatisticsObserver
 from dexhand_env.rl.checkpoint import BEST, checkpoint_name, save_checkpoint
 from dexhand_env.rl.distributed import ALONE, Processes
+from dexhand_env.rl.divergence import TrainingDiverged, explosion, first_not_finite, not_finite
 from dexhand_env.rl.statistics import TrainingStatistics
 
 # Called after every iteration with the row of the history; true asks training to stop after this iteration.
 AfterIteration = Callable[[Dict[str, float]], bool]
-
-
-class TrainingDiverged(Exception):
-    """A loss or a weight became NaN or infinite."""
 
 
 class DexHandAgent(A2CAgent):
@@ -211,7 +208,7 @@ class DexHandAgent(A2CAgent):
             Whether ``after_iteration`` said stop.
 
         Raises:
-            TrainingDiverged: NaN or infinity; checkpoints written before that are good.
+            TrainingDiverged: see :mod:`dexhand_env.rl.divergence`; checkpoints written before that are good.
         """
         self._processes.copy_first(self.model)
         if self.has_central_value:
@@ -236,10 +233,12 @@ class DexHandAgent(A2CAgent):
         try:
             return super().play_steps()
         except (RuntimeError, ValueError) as error:
-            # torch refuses to sample from what is not a number.
-            if torch.isfinite(self.obs["obs"]).all():
+            # torch refuses to sample from what is not a number: "normal expects all elements of std >= 0.0".
+            broken = first_not_finite([("an observation", self.obs["obs"]), *self._learned()])
+            if broken is None and "elements of std" not in str(error):
                 raise
-            raise TrainingDiverged(f"an observation is not finite in iteration {self.epoch_num}") from error
+            what = f"{broken or 'the standard deviation of an action'} is not finite"
+            raise TrainingDiverged(what, self.epoch_num) from error
 
     def _iterate(self) -> Dict[str, float]:
         wall, cpu = time.perf_counter(), time.process_time()
@@ -271,20 +270,34 @@ class DexHandAgent(A2CAgent):
             "frames_per_second": frames / seconds,
             **{name: totals[name] for name in counts},
         }
-        self._check_finite(row)
+        self._processes.agree(lambda: self._check(row))
         for name, value in row.items():
             if name not in ("iteration", "frames"):
                 self.writer.add_scalar(_tag(name), value, self.frame)
         return row
 
-    def _check_finite(self, row: Dict[str, float]) -> None:
-        for name in ("policy_loss", "value_loss", "kl"):
-            if not abs(row[name]) < float("inf"):
-                raise TrainingDiverged(f"{name} is {row[name]} in iteration {self.epoch_num}")
-        # The losses are those before the last update, which may have broken the weights all the same.
-        for name, values in self.model.named_parameters():
-            if not bool(torch.isfinite(values).all()):
-                raise TrainingDiverged(f"{name} is not finite after iteration {self.epoch_num}")
+    def _learned(self) -> Iterator[Tuple[str, torch.Tensor]]:
+        """Everything that an update changes, by name: weights, normalisers, optimizer."""
+        yield from self.model.state_dict().items()
+        optimizers = [self.optimizer]
+        if self.has_central_value:
+            yield from self.central_value_net.state_dict().items()
+            optimizers.append(self.central_value_net.optimizer)
+        for optimizer in optimizers:
+            for moments in optimizer.state.values():
+                yield from ((f"the optimizer's {name}", values) for name, values in moments.items())
+
+    def _check(self, row: Dict[str, float]) -> None:
+        """Let nothing that has diverged reach a checkpoint.
+
+        Raises:
+            TrainingDiverged: NaN or infinity in losses, weights, normalisers or optimizer, or an explosion.
+        """
+        rollout = self.experience_buffer.tensor_dict
+        losses = {name: row[name] for name in ("policy_loss", "value_loss", "kl")}
+        what = not_finite(losses, rollout, self._learned()) or explosion(self.model, rollout, self.normalize_value)
+        if what is not None:
+            raise TrainingDiverged(what, self.epoch_num)
 
     def _save_best(self, row: Dict[str, float]) -> None:
         recent = self.statistics.recent()

@@ -56,6 +56,23 @@ def latest_checkpoint(folder: Path) -> Optional[Path]:
     return numbered[-1][1] if numbered else None
 
 
+def good_iteration(path: Path) -> Optional[int]:
+    """The iteration of a checkpoint that loads and whose weights are finite, None for any other."""
+    try:
+        state = load_checkpoint(path)
+    except UserError:
+        return None
+    return state["iteration"] if all(bool(torch.isfinite(w).all()) for w in state["model"].values()) else None
+
+
+def last_good_checkpoint(folder: Path, before: int) -> Optional[Path]:
+    """The checkpoint of the last iteration under ``before`` that loads and has finite weights; None without one."""
+    paths = [folder / BEST, *(path for _, path in numbered_checkpoints(folder))]
+    found = {good_iteration(path): path for path in paths}
+    good = [iteration for iteration in found if iteration is not None and iteration < before]
+    return found[max(good)] if good else None
+
+
 def save_checkpoint(path: Path, state: Dict[str, Any]) -> None:
     """Write ``state`` (tensors and plain values). Equal states give equal bytes, whatever the file is called.
 

@@ -152,7 +152,7 @@ def run_training(
 
     Raises:
         UserError: a checkpoint that does not fit, or another program that trains in the folder.
-        TrainingDiverged: NaN or infinity.
+        TrainingDiverged: see :mod:`dexhand_env.rl.divergence`.
         ProcessLost: another of the processes has ended or hangs.
     """
     where = f"checkpoint {resume_from}"
@@ -224,5 +224,7 @@ def _run(
             stopped = agent.train(after_iteration) and agent.epoch_num < agent.max_epochs
         finally:
             write_history()
-            agent.writer.close()
+        # After a failure TensorBoard's writer closes as the process ends: it would start a thread, which waits for ever
+        # where memory for it has run out.
+        agent.writer.close()
     return TrainingResult(agent.epoch_num, agent.frame, agent.training_seconds, agent.training_cpu_seconds, stopped)
