@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
+from dexhand_env.commands.hints import slow_setup, steps_on_gpu
 from dexhand_env.commands.options import ResolvedRun, TrainOptions, resolve
 from dexhand_env.commands.recorded_run import TRAIN_CONFIG_FILE, RunArguments, command_line, write_run_files
 from dexhand_env.errors import UserError
 from dexhand_env.rl.distributed import ALONE, Processes
-from dexhand_env.stages.record import given_threads
+from dexhand_env.stages.record import available_cores, given_threads
 
 if TYPE_CHECKING:
     from dexhand_env.rl.training import TrainingSpec
@@ -73,10 +74,25 @@ def _check_resumption(run: ResolvedRun, spec: TrainingSpec, processes: Processes
     return int(state["seed"])
 
 
+def _hints(run: ResolvedRun, threads: int, processes: int) -> tuple[str, ...]:
+    import torch
+
+    return slow_setup(
+        run.options.num_envs,
+        run.sim_device,
+        run.rl_device,
+        threads,
+        available_cores(),
+        processes,
+        gpu=torch.cuda.is_available(),
+        gpu_physics=steps_on_gpu(run.task.sim.backend),
+    )
+
+
 def _train(run: ResolvedRun, processes: Processes) -> int:
-    from dexhand_env.rl.agent import TrainingDiverged
-    from dexhand_env.rl.checkpoint import latest_checkpoint
     from dexhand_env.rl.console import ConsoleLog
+    from dexhand_env.rl.divergence import TrainingDiverged, divergence_message
+    from dexhand_env.rl.memory_check import check_memory, running_out_is_a_mistake
     from dexhand_env.rl.training import TrainingSpec, run_training
 
     spec = TrainingSpec(
@@ -97,16 +113,18 @@ def _train(run: ResolvedRun, processes: Processes) -> int:
         if seed != run.seed:
             notices += (f"going on with the random numbers of seed {seed}, the checkpoint's",)
             run, spec = dataclasses.replace(run, seed=seed), dataclasses.replace(spec, seed=seed)
+    processes.agree(lambda: check_memory(spec, processes=processes.local_size))
     if processes.is_first:
-        _print(notices)
+        _print(notices + _hints(run, spec.threads, processes.local_size))
         write_run_files(run.folder, run_arguments(run, processes.size), run.params.dump())
     log, quiet = run.folder / "train.log", not processes.is_first
     with ConsoleLog(log, run.params.config.max_epochs, run.options.log_interval, quiet) as console:
         logger.info(f"training {run.options.task} in {run.folder}, seed {run.seed}")
         try:
-            result = run_training(spec, run.folder, run.checkpoint, console.after_iteration, processes)
+            with running_out_is_a_mistake(spec):
+                result = run_training(spec, run.folder, run.checkpoint, console.after_iteration, processes)
         except TrainingDiverged as error:
-            logger.error(f"training diverged: {error}; last good checkpoint: {latest_checkpoint(run.folder / 'nn')}")
+            logger.error(divergence_message(error, run.folder, run.checkpoint))
             return 1
         logger.info(f"{result.iterations} iterations, {result.frames} frames, {result.seconds:.1f} s")
         if result.interrupted:

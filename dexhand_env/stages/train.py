@@ -59,9 +59,10 @@ def train(experiment: str, seed: int) -> None:
     with record_stage("train", target.record("train")) as record:
         # Imported here, so that a missing file is reported before torch and the simulator load.
         from dexhand_env.hand.model import RIGHT_HAND_MJCF
-        from dexhand_env.rl.agent import TrainingDiverged
         from dexhand_env.rl.checkpoint import latest_checkpoint
         from dexhand_env.rl.console import ConsoleLog
+        from dexhand_env.rl.divergence import TrainingDiverged, divergence_message
+        from dexhand_env.rl.memory_check import check_memory, running_out_is_a_mistake
         from dexhand_env.rl.training import TrainingSpec, run_training
         from dexhand_env.sim.factory import simulation_class
         from dexhand_env.tasks.registry import task_class
@@ -83,11 +84,14 @@ def train(experiment: str, seed: int) -> None:
             sources.append(COMPUTE_LOCK)
         folder = run_folder(experiment, seed, section, sources)
         resume_from = latest_checkpoint(folder / "nn")
+        num_envs = f"configs/{experiment}.yaml: train.num_envs"
+        check_memory(spec, num_envs)
         with ConsoleLog(folder / "train.log", params.config.max_epochs) as console:
             try:
-                result = run_training(spec, folder, resume_from, console.after_iteration)
+                with running_out_is_a_mistake(spec, num_envs):
+                    result = run_training(spec, folder, resume_from, console.after_iteration)
             except TrainingDiverged as error:
-                sys.exit(f"training diverged: {error}; last good checkpoint: {latest_checkpoint(folder / 'nn')}")
+                sys.exit(divergence_message(error, folder, resume_from))
         if result.interrupted:
             sys.exit(130)
         record.update(

@@ -167,3 +167,14 @@ def test_without_headless_it_goes_on_with_a_notice(tmp_path: Path) -> None:
     args = yaml.safe_load((tmp_path / "runs" / "x" / "args.yaml").read_text(encoding="utf-8"))
     assert 0 <= args["seed"] < 2**31
     assert f"seed {args['seed']}" in result.stdout
+
+
+def test_a_run_that_diverges_says_so_and_ends_with_1(tmp_path: Path) -> None:
+    options = ("--num-envs", "8", "--headless", "--max-iterations", "3", "--experiment-name", "hot", *SMALL)
+    result = train(tmp_path, *options, "params.config.learning_rate=1", "params.config.lr_schedule=constant")
+    assert (result.returncode, result.stderr) == (1, "")
+    last = result.stdout.splitlines()[-1]
+    assert last.startswith("training diverged: the update moved the policy by ")
+    assert last.endswith(" in iteration 1; no good checkpoint had been written before")
+    assert (tmp_path / "runs" / "hot" / "train.log").read_text(encoding="utf-8").endswith(last + "\n")
+    assert list((tmp_path / "runs" / "hot" / "nn").iterdir()) == []

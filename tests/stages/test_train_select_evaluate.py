@@ -213,6 +213,35 @@ def test_another_configuration_trains_in_another_folder(mine: Path) -> None:
     assert read(mine, "stages/train.json")["resumed"] is False
 
 
+def change_training(root: Path, num_envs: int, **config: Any) -> None:
+    """Edit the resolved section that the stage reads."""
+    path = root / "results" / NAME / "config" / "train.json"
+    section = json.loads(path.read_text(encoding="utf-8"))
+    section["train"]["num_envs"] = num_envs
+    section["train"]["params"]["config"].update(config)
+    path.write_text(json.dumps(section), encoding="utf-8")
+
+
+def test_more_environments_than_memory_holds_are_refused(mine: Path) -> None:
+    change_training(mine, 2**34)
+    runs = list((mine / "runs").iterdir())
+    with inside(mine), pytest.raises(
+        UserError, match=rf"^configs/{NAME}\.yaml: train\.num_envs: {2**34} environments need"
+    ):
+        train(NAME, SEED)
+    assert list((mine / "runs").iterdir()) == runs
+
+
+def test_a_training_that_diverges_ends_the_stage(mine: Path) -> None:
+    change_training(mine, 8, learning_rate=1.0, lr_schedule="constant")
+    before = digests(mine)
+    with inside(mine), pytest.raises(SystemExit) as caught:
+        train(NAME, SEED)
+    assert str(caught.value.code).startswith("training diverged: ")
+    assert "no good checkpoint had been written before" in str(caught.value.code)
+    assert digests(mine) == before
+
+
 @pytest.mark.parametrize(
     ("stage", "missing", "message"),
     [
