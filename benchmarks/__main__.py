@@ -14,7 +14,8 @@ from dexhand_env.files import write_text
 from dexhand_env.stages.record import machine as this_machine
 
 INTRODUCTION = """Written by `make bench`. Ratios are taken within one run, so they hold on a busy machine;
-seconds are this machine's. *wanted* is what the project holds itself to. Figures of a GPU: [benchmarks_gpu.md](benchmarks_gpu.md).
+seconds are this machine's. *wanted* is what the project holds itself to.
+Figures of a GPU: [benchmarks_gpu.md](benchmarks_gpu.md).
 """
 PACKAGES = ("mujoco", "torch", "rl-games", "gymnasium", "snakemake", "dvc")
 
