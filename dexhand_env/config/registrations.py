@@ -34,41 +34,39 @@ class Registration:
         name: the task's name.
         task_class: a subclass of ``dexhand_env.env.task.Task``, which this package does not know.
         config_class: the schema of its YAML.
+        source: the file that holds the class.
     """
 
     name: str
     task_class: Type[Any]
     config_class: Type[TaskConfig]
+    source: Path
 
     @property
     def module(self) -> str:
         """The module that holds the class."""
         return self.task_class.__module__
 
-    @property
-    def source(self) -> Path:
-        """The file that holds the class."""
-        return Path(str(sys.modules[self.module].__file__)).resolve()
-
 
 _registered: Dict[str, Registration] = {}
 
 
-def register(entry: Registration) -> None:
-    """Keep a registration; the same class may come again, as in a notebook.
+def register(name: str, task_class: Type[Any], config_class: Type[TaskConfig]) -> None:
+    """Keep a task's class and schema by its name; the same class may come again, as in a notebook.
 
     Raises:
         UserError: another class has the name, or it cannot name files.
     """
-    if not (entry.name.isidentifier() and entry.name.isascii()):
-        raise UserError("register_task", f"found the name {entry.name!r}", "a name of letters, digits and _")
-    if entry.name in package_tasks() and not entry.module.startswith(f"{PACKAGE.name}.tasks."):
-        raise UserError("register_task", f"{entry.name} is a task of {PACKAGE.name}", "another name")
-    known = _registered.get(entry.name, entry)
-    places = {(other.module, other.task_class.__qualname__) for other in (known, entry)}
-    if len(places) > 1:
-        raise UserError("register_task", f"{known.module} has registered the task {entry.name}", "another name")
-    _registered[entry.name] = entry
+    if not (name.isidentifier() and name.isascii()):
+        raise UserError("register_task", f"found the name {name!r}", "a name of letters, digits and _")
+    module = task_class.__module__
+    if name in package_tasks() and not module.startswith(f"{PACKAGE.name}.tasks."):
+        raise UserError("register_task", f"{name} is a task of {PACKAGE.name}", "another name")
+    known = _registered.get(name)
+    if known and (known.module, known.task_class.__qualname__) != (module, task_class.__qualname__):
+        raise UserError("register_task", f"{shown_path(known.source)} has registered a task {name}", "another name")
+    source = Path(getattr(sys.modules[module], "__file__", None) or module).resolve()
+    _registered[name] = Registration(name, task_class, config_class, source)
 
 
 def registered(name: str) -> Optional[Registration]:

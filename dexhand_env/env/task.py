@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, Optional, Type, TypeVar, overload
 
 import torch
 
-from dexhand_env.config.registrations import Registration, register
+from dexhand_env.config.registrations import register
 from dexhand_env.config.task import TaskConfig
 from dexhand_env.env.randomness import EpisodeRandomness
 from dexhand_env.env.robot_hand import RobotHand
@@ -163,5 +163,5 @@ def register_task(
         raise UserError("register_task", f"{own_name} is not a task", "a subclass of dexhand_env.env.task.Task")
     if task_class.__abstractmethods__:
         raise UserError("register_task", f"{own_name} lacks {', '.join(sorted(task_class.__abstractmethods__))}()")
-    register(Registration(own_name if name is None else name, task_class, config_class))
+    register(own_name if name is None else name, task_class, config_class)
     return task_class
