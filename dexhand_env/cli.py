@@ -145,12 +145,16 @@ def report(experiment: Experiment) -> None:
 @app.command()
 def tasks() -> None:
     """List the tasks with their observations and reward terms."""
-    from dexhand_env.config.registry import TASK_CONFIGS
+    from dexhand_env.config.registrations import installed_tasks
+    from dexhand_env.config.registry import find_task, package_tasks
 
-    for name, config in TASK_CONFIGS.items():
+    for name in package_tasks():
+        config = find_task(name).config_class
         typer.echo(name)
-        typer.echo("  observations: " + ", ".join(config.OBSERVATION_KEYS))
-        typer.echo("  reward terms: " + ", ".join(config.REWARD_NAMES or ("the task's own",)))
+        typer.echo("  observations: " + ", ".join(config.OBSERVATION_KEYS or ("the task's code says",)))
+        typer.echo("  reward terms: " + ", ".join(config.REWARD_NAMES or ("the task's code says",)))
+    for name, value in installed_tasks().items():
+        typer.echo(f"{name}\n  installed: {value}")
 
 
 @app.command()

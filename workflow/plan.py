@@ -10,7 +10,6 @@ trainings) nor put a list of files into ``deps``, so the expansion happens here 
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from typing import Any, Optional
 import yaml
 
 from dexhand_env.config.experiment import load_experiment
+from dexhand_env.config.registry import PACKAGE, TaskEntry
 from dexhand_env.config.seeds import load_seeds
 from dexhand_env.config.yaml_files import parse_yaml, read_yaml
 from dexhand_env.errors import UserError
@@ -51,21 +51,21 @@ class Variant:
 
     Args:
         name: its name.
-        task: its task's name.
+        task: its task.
         seeds: its training seeds.
         keys: the keys at the top of its config.
     """
 
     name: str
-    task: str
+    task: TaskEntry
     seeds: tuple[int, ...]
     keys: frozenset[str]
 
     @property
     def placeholders(self) -> dict[str, str]:
-        """The values of the table's placeholders; a task's module is named as in tasks/."""
-        module = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", self.task).lower()
-        return {"experiment": self.name, "task": self.task, "task_module": module}
+        """The values of the table's placeholders."""
+        files = ("source", "schema", "config_file", "train_file")
+        return {"experiment": self.name, **{f"task_{file}": _listed(getattr(self.task, file)) for file in files}}
 
 
 @dataclass(frozen=True)
@@ -85,10 +85,18 @@ def read_variants(root: Path) -> list[Variant]:
     """
     variants = []
     for name, seeds in load_seeds(root / "configs").items():
-        task = load_experiment(name, root).task.task
+        task = load_experiment(name, root).entry
         keys = frozenset(read_yaml(root / f"configs/{name}.yaml").values)
         variants.append(Variant(name, task, seeds, keys))
     return variants
+
+
+def _listed(file: Path) -> str:
+    """A task's file as dvc.yaml names it: relative to the repository, if it lies there."""
+    for folder, prefix in ((PACKAGE, PACKAGE.name), (Path.cwd(), "")):
+        if file.is_relative_to(folder):
+            return (prefix / file.relative_to(folder)).as_posix()
+    return str(file)
 
 
 def expand(table: Mapping[str, Any], variants: Sequence[Variant]) -> Plan:

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from dexhand_env.commands.recorded_run import ARGS_FILE, REMEMBERED, RecordedRun, find_checkpoint, recorded_run
-from dexhand_env.config.layers import merge
+from dexhand_env.config.layers import merge, shown_path
 from dexhand_env.config.physics import Physics, load_physics
-from dexhand_env.config.ppo import PPOParams, fit_minibatch, load_ppo, train_file
-from dexhand_env.config.registry import TASK_CONFIGS, load_task
-from dexhand_env.config.schema import choices
+from dexhand_env.config.ppo import PPOParams, fit_minibatch, load_ppo
+from dexhand_env.config.registry import GENERAL_PPO, TaskEntry, find_task, is_file, load_task
 from dexhand_env.config.seeds import check_name
 from dexhand_env.config.task import TaskConfig
 from dexhand_env.config.yaml_files import parse_overrides
@@ -99,7 +98,10 @@ def resolve(options: TrainOptions, processes: Processes = ALONE) -> ResolvedRun:
         notices.append(
             f"checkpoint {checkpoint}; what the command line leaves open is as in {earlier.folder}/{ARGS_FILE}"
         )
-    task, params = _configurations(options, earlier)
+    entry = find_task(options.task)
+    if entry.train_file == GENERAL_PPO and entry.name != "BaseTask" and not (options.train_config or earlier):
+        notices.append(f"no {entry.name}PPO.yaml: PPO is configured as in {shown_path(GENERAL_PPO)}")
+    task, params = _configurations(options, entry, earlier)
     params, notice = fit_minibatch(params, options.num_envs, "--num-envs and params.config.minibatch_size")
     notices += [notice] if notice else []
     if not options.headless:
@@ -109,13 +111,18 @@ def resolve(options: TrainOptions, processes: Processes = ALONE) -> ResolvedRun:
     if processes.size > 1:
         notices.append(f"{processes.size} processes learn together, each with {options.num_envs} environments")
     sim_device, rl_device = _devices(options, task.sim.backend, processes, notices)
-    folder = _run_folder(options, earlier)
+    folder = _run_folder(options, entry.name, earlier)
     if not options.test:
         require_writable(folder)
+    physics = load_physics(task.sim.physics)
+    if not task.names_are_declared:  # so the code of the task has to say them
+        from dexhand_env.tasks.registry import try_out
+
+        try_out(task, physics)
     return ResolvedRun(
         options=options,
         task=task,
-        physics=load_physics(task.sim.physics),
+        physics=physics,
         params=params,
         seed=secrets.randbelow(2**31) if options.seed == -1 else options.seed,
         checkpoint=checkpoint,
@@ -129,27 +136,31 @@ def resolve(options: TrainOptions, processes: Processes = ALONE) -> ResolvedRun:
 def _remembered(options: TrainOptions, earlier: RecordedRun) -> TrainOptions:
     """The options, with those of the earlier run where the command line leaves them open."""
     recorded = earlier.arguments
-    if "task" in options.typed and options.task != recorded.task:
+    names = [] if options.test else [name for name in REMEMBERED if name not in options.typed]
+    if "task" not in options.typed:
+        if is_file(recorded.task):  # a run folder may come from anywhere, and executes nothing
+            found = f"left out, but {earlier.folder} was trained for a task in a file"
+            raise UserError("--task", found, f"--task {recorded.task}, which executes the file")
+        names.append("task")
+    elif find_task(options.task).name != recorded.task_config.get("task"):
         raise UserError(
             "--task", f"{options.task}, but {earlier.folder} was trained for {recorded.task}", recorded.task
         )
-    names = [] if options.test else [name for name in REMEMBERED if name not in options.typed]
-    changes = {name: getattr(recorded, name) for name in ("task", *names)}
-    return dataclasses.replace(options, **changes)
+    return dataclasses.replace(options, **{name: getattr(recorded, name) for name in names})
 
 
-def _configurations(options: TrainOptions, earlier: RecordedRun | None) -> tuple[TaskConfig, PPOParams]:
+def _configurations(
+    options: TrainOptions, entry: TaskEntry, earlier: RecordedRun | None
+) -> tuple[TaskConfig, PPOParams]:
     """The task's and PPO's configuration: files or the earlier run's, the command line's values on top."""
-    if options.task not in TASK_CONFIGS:
-        raise UserError("--task", f"found {options.task!r}", choices(TASK_CONFIGS, options.task))
     source = "command line"
     task_values, ppo_values = _split_overrides(options.overrides)
-    train_config = options.train_config or train_file(options.task)
+    train_config = options.train_config or str(entry.train_file)
     if earlier is not None:
         source = f"{earlier.folder / ARGS_FILE} and command line"
         task_values = merge(earlier.arguments.task_config, task_values)
         train_config = options.train_config or str(earlier.train_config)
-    task = load_task(options.task, task_values, source)
+    task = load_task(entry, task_values, source)
     params = load_ppo(train_config, ppo_values, "command line")
     if options.max_iterations is not None:
         params = _with_config(params, max_epochs=options.max_iterations)
@@ -203,10 +214,10 @@ def _require_device(option: str, typed: str, device: str, processes: Processes) 
         raise UserError(option, f"{device}: {found} CUDA devices here", allowed)
 
 
-def _run_folder(options: TrainOptions, earlier: RecordedRun | None) -> Path:
+def _run_folder(options: TrainOptions, task: str, earlier: RecordedRun | None) -> Path:
     """The run's folder: an earlier run goes on in its own unless it is given another name; a new one must not exist."""
     if options.experiment_name is None:
-        return earlier.folder if earlier else RUNS / f"{options.task}_{datetime.now():%Y%m%d_%H%M%S}"
+        return earlier.folder if earlier else RUNS / f"{task}_{datetime.now():%Y%m%d_%H%M%S}"
     folder = RUNS / check_name(options.experiment_name, "--experiment-name")
     own = earlier is not None and folder.resolve() == earlier.folder.resolve()
     if folder.exists() and not own and not options.test:

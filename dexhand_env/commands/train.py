@@ -119,7 +119,7 @@ def _train(run: ResolvedRun, processes: Processes) -> int:
         write_run_files(run.folder, run_arguments(run, processes.size), run.params.dump())
     log, quiet = run.folder / "train.log", not processes.is_first
     with ConsoleLog(log, run.params.config.max_epochs, run.options.log_interval, quiet) as console:
-        logger.info(f"training {run.options.task} in {run.folder}, seed {run.seed}")
+        logger.info(f"training {run.task.task} in {run.folder}, seed {run.seed}")
         try:
             with running_out_is_a_mistake(spec):
                 result = run_training(spec, run.folder, run.checkpoint, console.after_iteration, processes)

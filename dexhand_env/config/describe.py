@@ -22,7 +22,7 @@ from dexhand_env.config.network import Initializer
 from dexhand_env.config.physics import Physics, physics_presets
 from dexhand_env.config.ppo import CentralValue, PPOFile, load_ppo, train_file
 from dexhand_env.config.registry import default_task
-from dexhand_env.config.task import TaskConfig
+from dexhand_env.config.task import COMMON_OBSERVATIONS
 from dexhand_env.files import write_text
 
 _TABLE = re.compile(r"(<!-- table (\w+) -->\n)(.*?)(<!-- end of table -->)", re.DOTALL)
@@ -72,7 +72,7 @@ def _markdown(head: Row, rows: Sequence[Row]) -> str:
 def _observations() -> str:
     rows = []
     for key, (meaning, length) in BaseTaskConfig.OBSERVATION_KEYS.items():
-        tasks = "every task" if key in TaskConfig.OBSERVATION_KEYS else "BaseTask"
+        tasks = "every task" if key in COMMON_OBSERVATIONS else "BaseTask"
         rows.append((f"`{key}`", "number of actions" if length is None else str(length), tasks, meaning))
     return _markdown(("key", "values", "in", "meaning"), rows)
 

@@ -12,8 +12,8 @@ from typing_extensions import Annotated
 from dexhand_env.config.check import check
 from dexhand_env.config.layers import Layer, Stack, contains, differences
 from dexhand_env.config.physics import Physics, load_physics, physics_names
-from dexhand_env.config.ppo import PPOFile, PPOParams, fit_minibatch, train_file
-from dexhand_env.config.registry import TASK_CONFIGS, default_task, load_task
+from dexhand_env.config.ppo import PPOFile, PPOParams, fit_minibatch
+from dexhand_env.config.registry import TaskEntry, default_task, find_task, load_task
 from dexhand_env.config.schema import FROM_LIST, Section, choices, problem, shown
 from dexhand_env.config.seeds import EXPERIMENTS_FILE, EpisodeRange, check_disjoint, check_name, load_seeds
 from dexhand_env.config.task import TaskConfig
@@ -30,7 +30,7 @@ class Train(Section):
     num_envs: int = Field(ge=1, le=1_000_000, description="environments that run side by side, in one process")
     max_iterations: int = Field(ge=1, le=10**9, description="iterations of training")
     params: Dict[str, Any] = Field(
-        default_factory=dict, description="overrides of the `params` in cfg/train/<Task>PPO.yaml, nested as there"
+        default_factory=dict, description="overrides of the `params` in the task's PPO file, nested as there"
     )
 
 
@@ -65,8 +65,10 @@ class Report(Section):
 class ExperimentFile(Section):
     """A whole experiment file."""
 
-    task: str = Field(description="the task's name")
-    env: Dict[str, Any] = Field(default_factory=dict, description="overrides of cfg/task/<Task>.yaml, nested as there")
+    task: str = Field(description="the task: its name, or path/to/file.py:Name")
+    env: Dict[str, Any] = Field(
+        default_factory=dict, description="overrides of the task's configuration, nested as there"
+    )
     train: Train = Field(description="how the policy is trained")
     selection: EpisodeRange = Field(description="the held-out episodes by which the best checkpoint is chosen")
     evaluation: Evaluation = Field(description="the fresh episodes on which the chosen checkpoint is tested")
@@ -80,6 +82,7 @@ class Experiment:
     Args:
         name: its name, also that of its file and of its results' folder.
         seeds: the training seeds.
+        entry: the task's class and files.
         task: the whole task configuration.
         params: the whole PPO configuration; ``max_epochs`` is ``max_iterations`` and the minibatch fits.
         num_envs, max_iterations: as in the file.
@@ -89,6 +92,7 @@ class Experiment:
 
     name: str
     seeds: Tuple[int, ...]
+    entry: TaskEntry
     task: TaskConfig
     params: PPOParams
     num_envs: int
@@ -119,7 +123,7 @@ class Experiment:
         }
         if name not in documents:
             raise UserError("section", f"found {shown(name)}", choices(SECTIONS, name))
-        return {"experiment": self.name, "task": self.task.task, **documents[name]()}
+        return {"experiment": self.name, "task": self.entry.reference, **documents[name]()}
 
     def _env(self) -> Dict[str, Any]:
         return {"env": self.task.dump(), "physics": load_physics(self.task.sim.physics).dump()}
@@ -164,16 +168,16 @@ def load_experiment(name: str, root: Path = Path(".")) -> Experiment:
     layer = read_yaml(configs / f"{name}.yaml")
     stack = Stack([layer])
     file = check(ExperimentFile, stack)
-    if file.task not in TASK_CONFIGS:
-        raise UserError(stack.where(("task",)), f"found the task {shown(file.task)}", choices(TASK_CONFIGS, file.task))
+    entry = find_task(file.task, stack.where(("task",)))
     _refuse_double_settings(file, stack)
     env = Layer(layer.source, file.env, layer.section("env").marks, ("env",))
-    task = load_task(file.task, env)
+    task = load_task(entry, env)
     check_disjoint(seeds[name], file.selection, file.evaluation, stack)
-    params, default_params, notice = _load_params(file, layer)
+    params, default_params, notice = _load_params(entry, file, layer)
     return Experiment(
         name=name,
         seeds=seeds[name],
+        entry=entry,
         task=task,
         params=params,
         num_envs=file.train.num_envs,
@@ -181,7 +185,7 @@ def load_experiment(name: str, root: Path = Path(".")) -> Experiment:
         selection=file.selection,
         evaluation=file.evaluation,
         report=file.report,
-        differences=differences(default_task(file.task), task.dump(), "env")
+        differences=differences(default_task(entry), task.dump(), "env")
         + differences(default_params.dump(), params.dump(), "train.params"),
         notices=[notice] if notice else [],
     )
@@ -200,9 +204,9 @@ def _refuse_double_settings(file: ExperimentFile, stack: Stack) -> None:
             raise UserError(stack.where(path), f"this key is not taken: {reason}")
 
 
-def _load_params(file: ExperimentFile, layer: Layer) -> Tuple[PPOParams, PPOParams, Optional[str]]:
+def _load_params(entry: TaskEntry, file: ExperimentFile, layer: Layer) -> Tuple[PPOParams, PPOParams, Optional[str]]:
     """The experiment's PPO parameters, the defaults, and a notice where the minibatch shrank."""
-    defaults = read_yaml(train_file(file.task))
+    defaults = read_yaml(entry.train_file)
     overrides = Layer(layer.source, {"params": file.train.params}, layer.section("train").marks, ("train",))
     stack = Stack([defaults, overrides])
     params = check(PPOFile, stack).params

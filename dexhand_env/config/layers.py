@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Sequence, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 KeyPath = Tuple[Union[str, int], ...]
 
@@ -101,23 +101,32 @@ class Layer:
 
 @dataclass(frozen=True)
 class Stack:
-    """Layers, lowest first."""
+    """Layers, lowest first.
+
+    Args:
+        layers: what belongs to one configuration: its file and what overrides it.
+        defaults: below them all and shared with other configurations, so an absent key is never missing from there.
+    """
 
     layers: Sequence[Layer]
+    defaults: Optional[Layer] = None
 
     def merged(self) -> Dict[str, Any]:
         """The values of all layers, merged; references (``${...}``) still unresolved."""
         values: Dict[str, Any] = {}
-        for layer in self.layers:
+        for layer in self._all():
             values = merge(values, layer.values)
         return values
+
+    def _all(self) -> List[Layer]:
+        return list(self.layers) if self.defaults is None else [self.defaults, *self.layers]
 
     def where(self, path: KeyPath) -> str:
         """Which layer decided the value at ``path``, as :meth:`Layer.where` puts it.
 
         For an absent key this is the lowest layer that has the mapping it is missing from.
         """
-        for layer in reversed(self.layers):
+        for layer in reversed(self._all()):
             if contains(layer.values, path):
                 return layer.where(path)
         for length in range(len(path) - 1, -1, -1):

@@ -16,7 +16,7 @@ from pydantic import Field
 from dexhand_env.config.check import check
 from dexhand_env.config.layers import Stack
 from dexhand_env.config.network import CentralNetwork, Model, Network
-from dexhand_env.config.registry import CFG_FOLDER, Overrides, as_layer
+from dexhand_env.config.registry import Overrides, as_layer, find_task
 from dexhand_env.config.schema import Section
 from dexhand_env.config.yaml_files import read_yaml
 from dexhand_env.errors import UserError
@@ -148,8 +148,8 @@ class PPOFile(Section):
 
 
 def train_file(task: str) -> str:
-    """The PPO YAML of a known task."""
-    return str(CFG_FOLDER / "train" / f"{task}PPO.yaml")
+    """The PPO YAML of a task (see :class:`TaskEntry`)."""
+    return str(find_task(task).train_file)
 
 
 def load_ppo(path: Union[str, os.PathLike[str]], overrides: Overrides = None, source: str = "overrides") -> PPOParams:

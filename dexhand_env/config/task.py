@@ -1,7 +1,7 @@
 """The typed form of a task's YAML: the sections that every task has.
 
-A task with keys of its own subclasses :class:`TaskConfig`, adds fields, and names its observations and rewards.
-Every key must be given: the defaults stand in ``cfg/task/<Task>.yaml`` alone.
+A task with keys of its own subclasses :class:`TaskConfig` and adds fields; it may name its observations and rewards.
+Every key must be given: the defaults stand in ``cfg/task_defaults.yaml`` and ``cfg/task/<Task>.yaml`` alone.
 """
 
 from __future__ import annotations
@@ -64,9 +64,10 @@ class Observations(Section):
 class TaskConfig(Section):
     """What every task's configuration holds."""
 
+    # None leaves names to the task's code: they are compared with it when the environment is made.
     #: The observation keys that may be chosen: key -> (meaning and unit, length; None is the number of actions).
-    OBSERVATION_KEYS: ClassVar[Mapping[str, Tuple[str, Optional[int]]]] = COMMON_OBSERVATIONS
-    #: The reward terms, each of which must be given a weight: name -> meaning; None leaves them to the task's code.
+    OBSERVATION_KEYS: ClassVar[Optional[Mapping[str, Tuple[str, Optional[int]]]]] = None
+    #: The reward terms, each of which must be given a weight: name -> meaning.
     REWARD_NAMES: ClassVar[Optional[Mapping[str, str]]] = None
 
     task: str = Field(description="the task's name")
@@ -91,7 +92,7 @@ class TaskConfig(Section):
             keys = getattr(self.observations, part)
             for index, key in enumerate(keys):
                 at = ("observations", part, index)
-                if key not in self.OBSERVATION_KEYS:
+                if self.OBSERVATION_KEYS is not None and key not in self.OBSERVATION_KEYS:
                     raise problem(f"unknown observation {shown(key)}", choices(self.OBSERVATION_KEYS, key), at)
                 if key in keys[:index]:
                     raise problem(f"{key} is listed twice", "each key once", at)
@@ -110,7 +111,15 @@ class TaskConfig(Section):
                 raise problem("missing weight", "a number; 0 switches the term off", (name,))
         return rewards
 
-    def observation_length(self, part: Literal["policy", "critic"]) -> int:
-        """The number of values in the observation of the policy, or in what only the critic sees."""
+    @property
+    def names_are_declared(self) -> bool:
+        """Whether the names of observations and rewards have been checked by now; else making the task does it."""
+        return self.OBSERVATION_KEYS is not None and self.REWARD_NAMES is not None
+
+    def observation_length(self, part: Literal["policy", "critic"]) -> Optional[int]:
+        """The number of values in the observation of the policy, or in what only the critic sees; None where only the
+        task's code knows."""
+        if self.OBSERVATION_KEYS is None:
+            return None
         lengths = (self.OBSERVATION_KEYS[key][1] for key in getattr(self.observations, part))
         return sum(self.actions.num_actions if length is None else length for length in lengths)

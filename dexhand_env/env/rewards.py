@@ -42,9 +42,10 @@ class RewardSum:
         """Compare the terms with the weights.
 
         Raises:
-            UserError: a term without a weight, a weight without a term, or nothing to sum.
+            UserError: a term without a weight, a weight without a term, a term of another shape, or nothing to sum.
         """
-        known = set(self._terms(self._task.successes()))
+        terms = self._terms(self._task.successes())
+        known = set(terms)
         for name in sorted(set(self._weights) - known):
             raise UserError(f"rewards.{name}", "no reward term has this name", ", ".join(sorted(known)))
         optional = {"action_rate", "success"}
@@ -52,7 +53,10 @@ class RewardSum:
             raise UserError(
                 f"rewards.{name}", "missing: compute_task_rewards() returns this term", "a weight (a number)"
             )
-
+        for name, term in terms.items():
+            if term.shape != (self._task.num_envs,):
+                allowed = f"one value for each of the {self._task.num_envs} worlds"
+                raise UserError(f"rewards.{name}", f"the term has the shape {tuple(term.shape)}", allowed)
         if not known & set(self._weights):
             raise UserError("rewards", "no term has a weight", ", ".join(sorted(known)))
 

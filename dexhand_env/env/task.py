@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import abc
-from typing import Any, Callable, Dict
+import functools
+from typing import Any, Callable, Dict, Optional, Type, TypeVar, overload
 
 import torch
 
+from dexhand_env.config.registrations import register
+from dexhand_env.config.task import TaskConfig
 from dexhand_env.env.randomness import EpisodeRandomness
 from dexhand_env.env.robot_hand import RobotHand
+from dexhand_env.errors import UserError
 from dexhand_env.sim.contract import Simulation
 from dexhand_env.sim.scene import Scene
 
@@ -124,3 +128,40 @@ class Task(abc.ABC):
 
     def set_state(self, state: Dict[str, torch.Tensor]) -> None:  # noqa: B027  (optional, not abstract)
         """Restore what ``get_state`` gave."""
+
+
+TaskClass = TypeVar("TaskClass", bound=Type[Task])
+
+
+@overload
+def register_task(task_class: TaskClass) -> TaskClass: ...
+
+
+@overload
+def register_task(
+    *, name: Optional[str] = None, config_class: Type[TaskConfig] = TaskConfig
+) -> Callable[[TaskClass], TaskClass]: ...
+
+
+def register_task(
+    task_class: Any = None, *, name: Optional[str] = None, config_class: Type[TaskConfig] = TaskConfig
+) -> Any:
+    """A decorator that makes a subclass of :class:`Task` a task that ``--task`` finds; with or without arguments.
+
+    Args:
+        task_class: the class.
+        name: the task's name; the class's own by default.
+        config_class: the schema of its YAML, where that has keys of its own.
+
+    Raises:
+        UserError: not a task, one without ``compute_task_rewards``, or a name that is taken.
+    """
+    if task_class is None:
+        return functools.partial(register_task, name=name, config_class=config_class)
+    own_name = getattr(task_class, "__name__", repr(task_class))
+    if not (isinstance(task_class, type) and issubclass(task_class, Task)):
+        raise UserError("register_task", f"{own_name} is not a task", "a subclass of dexhand_env.env.task.Task")
+    if task_class.__abstractmethods__:
+        raise UserError("register_task", f"{own_name} lacks {', '.join(sorted(task_class.__abstractmethods__))}()")
+    register(own_name if name is None else name, task_class, config_class)
+    return task_class

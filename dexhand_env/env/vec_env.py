@@ -59,7 +59,7 @@ class DexHandEnv:
         stagger: begin the first episodes part-way, so that later ones do not all end in the same step.
 
     Raises:
-        UserError: an observation or reward name that the task does not have.
+        UserError: an observation or reward that the task does not have, or has in another shape.
     """
 
     def __init__(
@@ -89,8 +89,9 @@ class DexHandEnv:
         self._returns = torch.zeros(self.num_envs, device=self.device)
         self._active = self._all_worlds
         self.outcome_names = (*OUTCOMES, *task.failures())
-        self.reset()
+        self._begin(self._all_worlds)
         self._rewards.check()
+        self._check_observations(config)
         if stagger:
             late = randomness.uniform(self._all_worlds, 1)[:, 0]
             self._begun_at = (late * self.max_episode_steps).to(torch.int64)
@@ -103,6 +104,14 @@ class DexHandEnv:
                 if name not in known:
                     raise UserError(f"observations.{group}", f"{name} is not an observation", ", ".join(sorted(known)))
         return {group: [known[name] for name in names] for group, names in groups.items() if names}
+
+    def _check_observations(self, config: Any) -> None:
+        for group, readers in self._groups.items():
+            for name, read in zip(getattr(config.observations, group), readers):
+                shape = tuple(read().shape)
+                if len(shape) != 2 or shape[0] != self.num_envs:
+                    allowed = f"({self.num_envs}, n): n values for each of the {self.num_envs} worlds"
+                    raise UserError(f"observations.{group}", f"{name} has the shape {shape}", allowed)
 
     @property
     def observation_sizes(self) -> Dict[str, int]:

@@ -20,7 +20,7 @@ from dexhand_env.rl.agent import DexHandAgent
 from dexhand_env.rl.checkpoint import TRAINING_KEYS, load_checkpoint
 from dexhand_env.rl.distributed import ALONE, Processes
 from dexhand_env.rl.history import History
-from dexhand_env.tasks.registry import make_env
+from dexhand_env.tasks.registry import make_env, try_out
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,15 +99,18 @@ def make_agent(spec: TrainingSpec, folder: Path, processes: Processes = ALONE) -
 
 
 def check_resumable(state: Dict[str, Any], spec: TrainingSpec, where: str, processes: int = 1) -> None:
-    """Refuse a checkpoint of another task, network, number of worlds or of processes; needs no simulator.
+    """Refuse a checkpoint of another task, network, number of worlds or of processes, before training begins.
 
     Raises:
         UserError: naming the first difference.
     """
     params = spec.params
+    observations = spec.task.observation_length("policy")
+    if observations is None:  # its code knows
+        observations = try_out(spec.task, spec.physics)["policy"]
     wanted = {
         "task": spec.task.task,
-        "observation_size": spec.task.observation_length("policy"),
+        "observation_size": observations,
         "num_actions": spec.task.actions.num_actions,
         "network": {key: params[key] for key in ("algo", "model", "network")},
         "normalize_input": params["config"]["normalize_input"],

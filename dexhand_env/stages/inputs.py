@@ -7,9 +7,12 @@ import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dexhand_env.errors import UserError, exit_code
+
+if TYPE_CHECKING:
+    from dexhand_env.config.task import TaskConfig
 
 RESULTS = Path("results")
 
@@ -44,6 +47,14 @@ def read_section(experiment: str, section: str) -> dict[str, Any]:
     """
     path = RESULTS / experiment / "config" / f"{section}.json"
     return read_json(path, f"run first: python -m dexhand_env.stages.validate {experiment} {section}")
+
+
+def task_config(section: dict[str, Any]) -> TaskConfig:
+    """The task of a section, typed; a task from outside the package is imported."""
+    # Imported here, for the report plays nothing and depends on no configuration's code.
+    from dexhand_env.config.registry import find_task
+
+    return find_task(section["task"]).config_class.model_validate(section["env"])
 
 
 def read_json(path: Path, remedy: str) -> dict[str, Any]:

@@ -19,9 +19,9 @@ from typing import Any
 
 from dexhand_env.config.physics import Physics
 from dexhand_env.config.ppo import PPOParams
-from dexhand_env.config.registry import TASK_CONFIGS
+from dexhand_env.config.registry import find_task
 from dexhand_env.files import require_writable, write_bytes
-from dexhand_env.stages.inputs import SeedFolder, read_section, seed_stage
+from dexhand_env.stages.inputs import SeedFolder, read_section, seed_stage, task_config
 from dexhand_env.stages.record import COMPUTE_LOCK, given_threads, record_stage
 
 RUNS = Path("runs")
@@ -69,7 +69,7 @@ def train(experiment: str, seed: int) -> None:
 
         params = PPOParams.model_validate(section["train"]["params"])
         spec = TrainingSpec(
-            task=TASK_CONFIGS[section["task"]].model_validate(section["env"]),
+            task=task_config(section),
             physics=Physics.model_validate(section["physics"]),
             params=params.dump(),
             num_envs=section["train"]["num_envs"],
@@ -79,7 +79,7 @@ def train(experiment: str, seed: int) -> None:
         # Both import what they choose, so that the fingerprint covers it.
         task_class(spec.task.task)
         simulation_class(spec.task.sim.backend, spec.sim_device)
-        sources = [*loaded_sources(), RIGHT_HAND_MJCF]
+        sources = [*sorted({*loaded_sources(), find_task(section["task"]).source}), RIGHT_HAND_MJCF]
         if COMPUTE_LOCK.is_file():
             sources.append(COMPUTE_LOCK)
         folder = run_folder(experiment, seed, section, sources)

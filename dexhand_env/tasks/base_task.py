@@ -10,7 +10,7 @@ from dexhand_env.config.base_task import BaseTaskConfig
 from dexhand_env.env.randomness import EpisodeRandomness
 from dexhand_env.env.robot_hand import RobotHand
 from dexhand_env.env.rotations import angle_between, quaternion_from_hinges
-from dexhand_env.env.task import Task
+from dexhand_env.env.task import Task, register_task
 from dexhand_env.sim.contract import Simulation
 
 POSITION = slice(0, 3)
@@ -18,6 +18,7 @@ ROTATION = slice(3, 6)
 FINGERS = slice(6, 18)
 
 
+@register_task
 class BaseTask(Task):
     """Each episode draws a goal for all 18 controls; the hand starts open at its spawn pose.
 

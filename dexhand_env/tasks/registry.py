@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from importlib import import_module
+import traceback
+from pathlib import Path
 from typing import Any, Dict, Type
 
+import torch
+
+from dexhand_env.config.layers import shown_path
 from dexhand_env.config.physics import Physics
+from dexhand_env.config.registry import registration
 from dexhand_env.env.actions import HandControls
-from dexhand_env.env.randomness import EpisodeRandomness
+from dexhand_env.env.randomness import EpisodeRandomness, TrainingRandomness
 from dexhand_env.env.robot_hand import RobotHand
 from dexhand_env.env.task import Task
 from dexhand_env.env.vec_env import DexHandEnv
 from dexhand_env.errors import UserError
 from dexhand_env.sim.factory import make_simulation
 
-# Imported by name when asked for: a stage that runs one task opens no other task's file.
-_BUILT_IN: Dict[str, str] = {"BaseTask": "dexhand_env.tasks.base_task:BaseTask"}
-
 
 def task_class(name: str) -> Type[Task]:
-    """The class of a task.
+    """The class of a task of this package, or of one from outside that ``find_task`` has imported.
 
     Raises:
         UserError: no task has this name.
     """
-    if name not in _BUILT_IN:
-        raise UserError("task", f"{name!r} is not a task", ", ".join(sorted(_BUILT_IN)))
-    module, attribute = _BUILT_IN[name].split(":")
-    return getattr(import_module(module), attribute)
+    return registration(name).task_class
 
 
 def make_env(
@@ -59,3 +58,28 @@ def make_env(
     task = cls(config, hand, sim)
     stagger = auto_reset and config.stagger_first_episodes
     return DexHandEnv(config, sim, hand, task, randomness, auto_reset, stagger)
+
+
+def try_out(config: Any, physics: Physics) -> Dict[str, int]:
+    """Make a task in two worlds on the CPU, take one step and forget it: its mistakes show before anything is written.
+
+    Returns:
+        The number of observations in each group.
+
+    Raises:
+        UserError: names or shapes in which the task's YAML and its code do not agree, or an error in its code.
+    """
+    on_cpu = config.model_copy(update={"sim": config.sim.model_copy(update={"backend": "mujoco"})})
+    source = registration(config.task).source
+    try:
+        env = make_env(on_cpu, physics, 2, TrainingRandomness(0, torch.device("cpu")))
+        env.step(torch.zeros((env.num_envs, env.num_actions)))
+        return env.observation_sizes
+    except UserError:
+        raise
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if Path(frame.filename).resolve() == source]
+        if not lines:
+            raise
+        raise UserError(f"{shown_path(source)}:{lines[-1]}", f"{type(error).__name__}: {error}") from error

@@ -12,18 +12,34 @@ import tomllib
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    """Run Python with the arguments in ``folder``; no terminal, one thread, no GPU."""
-    settings = {"PYTHONPATH": str(ROOT), "DEXHAND_THREADS": "1", "NO_COLOR": "1", "CUDA_VISIBLE_DEVICES": ""}
-    environment = {**os.environ, **settings}
-    return subprocess.run(
-        [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
+def run(folder: Path, *command: str, installed: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run Python with the arguments in ``folder``; no terminal, one thread, no GPU.
+
+    Packages in ``installed`` are found too.
+    """
+    return _run(folder, [sys.executable, *command], [installed, ROOT])
 
 
-def train(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def shell(folder: Path, command: str) -> subprocess.CompletedProcess[str]:
+    """Run a line as bash does, with this Python first on PATH and the package of ``folder``, if it has one."""
+    return _run(folder, ["bash", "-c", command], [folder, ROOT])
+
+
+def _run(folder: Path, command: list[str], python_path: list[Path]) -> subprocess.CompletedProcess[str]:
+    environment = {
+        **os.environ,
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "PYTHONPATH": os.pathsep.join(str(path) for path in python_path),
+        "DEXHAND_THREADS": "1",
+        "NO_COLOR": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def train(folder: Path, *options: str, installed: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """``python train.py <options>``."""
-    return run(folder, str(ROOT / "train.py"), *options)
+    return run(folder, str(ROOT / "train.py"), *options, installed=installed)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -36,9 +52,9 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
-def dexhand(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def dexhand(folder: Path, *arguments: str, installed: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """The console script, as pyproject.toml names it."""
     with (ROOT / "pyproject.toml").open("rb") as stream:
         module, function = tomllib.load(stream)["project"]["scripts"]["dexhand"].split(":")
     code = f"import sys; sys.argv[0] = 'dexhand'; from {module} import {function}; sys.exit({function}())"
-    return run(folder, "-c", code, *arguments)
+    return run(folder, "-c", code, *arguments, installed=installed)

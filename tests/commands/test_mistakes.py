@@ -31,7 +31,7 @@ def refused(folder: Path, *options: str) -> str:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--task", "BasTask"], "--task: found 'BasTask'; allowed: BaseTask"),
+        (["--task", "BasTask"], "--task: found the task 'BasTask'; allowed: BaseTask"),
         (["--taks", "BaseTask"], "--taks"),
         (["--num-envs", "many"], "--num-envs"),
         (["--num-envs", "0"], "--num-envs"),

@@ -91,3 +91,13 @@ def test_keys_are_shown_safely() -> None:
     assert dotted(("params", "units", 0)) == "params.units[0]"
     assert len(dotted(("k" * 5000,))) < 60
     assert "\x1b" not in dotted(("\x1b[31m",))
+
+
+@given(SHAPED, SHAPED, SHAPED)
+def test_defaults_lie_below_all_layers_and_lack_nothing(defaults: Dict, lower: Dict, upper: Dict) -> None:
+    layers = [Layer("file", lower), Layer("options", upper)]
+    stack = Stack(layers, Layer("defaults", defaults))
+    assert stack.merged() == Stack([Layer("defaults", defaults), *layers]).merged()
+    assert stack.where(("absent",)) == "file: absent"
+    for key in defaults:
+        assert (stack.where((key,)) == f"defaults: {key}") == (key not in lower and key not in upper)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Dict, List, Mapping, Optional, Tuple
+from typing import Any, ClassVar, Dict, List, Mapping, Optional, Tuple, Type
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError
@@ -15,8 +17,8 @@ from pydantic import Field, ValidationError
 from dexhand_env.config.base_task import BaseTaskConfig
 from dexhand_env.config.check import check
 from dexhand_env.config.layers import Layer, Stack, contains
-from dexhand_env.config.registry import TASK_CONFIGS, load_task, task_file
-from dexhand_env.config.task import TaskConfig
+from dexhand_env.config.registry import TASK_DEFAULTS, TaskEntry, find_task, load_task
+from dexhand_env.config.task import COMMON_OBSERVATIONS, TaskConfig
 from dexhand_env.config.yaml_files import parse_overrides
 from dexhand_env.errors import UserError
 
@@ -124,7 +126,9 @@ def test_a_bad_override_is_one_line_that_names_key_value_and_choice(override: st
 def test_a_task_that_does_not_exist_yet_is_unknown() -> None:
     with pytest.raises(UserError) as raised:
         load_task("DexGrasp")
-    assert str(raised.value) == "--task: found the task 'DexGrasp'; allowed: BaseTask"
+    assert str(raised.value) == (
+        "--task: found the task 'DexGrasp'; allowed: BaseTask, or a file and its task: my_task.py:MyTask"
+    )
     with pytest.raises(UserError, match=r"allowed: BaseTask \(the nearest\)"):
         load_task("basetask")
 
@@ -227,37 +231,86 @@ def test_a_loaded_configuration_cannot_be_changed() -> None:
 
 
 class LiftConfig(TaskConfig):
-    """A task of a user's own: one more key, one more observation, its own reward names."""
+    """A schema of a user's own: one more key, the common observations and one more."""
 
     OBSERVATION_KEYS: ClassVar[Mapping[str, Tuple[str, Optional[int]]]] = {
-        **TaskConfig.OBSERVATION_KEYS,
+        **COMMON_OBSERVATIONS,
         "height": ("height (m)", 1),
     }
     height_m: float = Field(gt=0, le=1, description="height to reach, m")
 
 
-def test_a_task_from_outside_brings_its_schema_and_file(tmp_path: Path) -> None:
-    text = task_file("BaseTask").read_text().split("goal:\n")[0].replace("task: BaseTask", "task: Lift")
-    path = tmp_path / "Lift.yaml"
-    path.write_text(text.replace("goal, goal_errors", "height") + "rewards: {lifted: 1.5}\nheight_m: 0.3\n")
-    config = load_task("Lift", {"height_m": 0.2}, config_class=LiftConfig, path=path)
+def own_task(folder: Path, text: str, config_class: Type[TaskConfig] = TaskConfig) -> TaskEntry:
+    """A task outside the package whose YAML holds ``text``."""
+    (folder / "Lift.yaml").write_text(text)
+    files = {"source": folder / "lift.py", "schema": folder / "lift.py", "config_file": folder / "Lift.yaml"}
+    return replace(find_task("BaseTask"), reference="Lift", name="Lift", config_class=config_class, **files)
+
+
+def test_a_task_of_ones_own_says_only_what_is_its_own(tmp_path: Path) -> None:
+    config = load_task(own_task(tmp_path, "task: Lift\nrewards: {lifted: 1.5}\n"))
+    values, defaults = config.dump(), yaml.safe_load(TASK_DEFAULTS.read_text())
+    assert (values.pop("task"), values.pop("rewards")) == ("Lift", {"lifted": 1.5})
+    assert values == defaults
+    assert config.observation_length("policy") is None  # its code may have observations that are nowhere declared
+    assert not config.names_are_declared
+
+
+def test_a_task_of_ones_own_brings_its_schema(tmp_path: Path) -> None:
+    text = "task: Lift\nrewards: {lifted: 1.5}\nheight_m: 0.3\nobservations: {policy: [joint_positions, height]}\n"
+    entry = own_task(tmp_path, text, LiftConfig)
+    config = load_task(entry, {"height_m": 0.2})
     assert isinstance(config, LiftConfig)
     assert config.height_m == 0.2
     assert config.rewards == {"lifted": 1.5}
-    assert config.observation_length("policy") == 26 + 26 + 18 + 18 + 1
-    path.write_text(path.read_text().replace("height_m: 0.3", "height_m: 7"))
-    with pytest.raises(UserError, match=r"Lift\.yaml.*height_m: found 7; allowed: a number above 0 and at most 1"):
-        load_task("Lift", config_class=LiftConfig, path=path)
-    assert "Lift" not in TASK_CONFIGS
+    assert config.observation_length("policy") == 26 + 1
+    with pytest.raises(UserError, match="unknown observation 'heigth'; allowed: height"):
+        load_task(entry, {"observations": {"policy": ["heigth"]}})
+    with pytest.raises(UserError, match=r"Lift\.yaml:3:1: height_m: found 7; allowed: a number above 0 and at most 1"):
+        load_task(own_task(tmp_path, text.replace("0.3", "7"), LiftConfig))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("task: Lift\n", r"Lift\.yaml: rewards: missing key; allowed: a section of names"),
+        ("rewards: {lifted: 1}\n", r"Lift\.yaml: task: missing key; allowed: text"),
+        ("task: lift\nrewards: {lifted: 1}\n", r"Lift\.yaml:1:1: task: found 'lift'; allowed: Lift, the task that is"),
+        ("task: Lift\nrewards: {lifted: much}\n", r"Lift\.yaml:2:11: rewards.lifted: found 'much'; allowed: a number"),
+        ("task: Lift\nrewards: {}\nhand: {height: 1}\n", r"Lift\.yaml:3:8: hand.height: unknown key"),
+        ("task: Lift\nrewards: {}\nheight_m: 1\n", r"Lift\.yaml:3:1: height_m: unknown key"),
+    ],
+)
+def test_a_mistake_in_its_file_is_named_there(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        load_task(own_task(tmp_path, text))
+
+
+def test_a_task_without_its_file_is_told_what_to_write(tmp_path: Path) -> None:
+    entry = own_task(tmp_path, "task: Lift\n")
+    (tmp_path / "Lift.yaml").unlink()
+    with pytest.raises(
+        UserError, match=r"Lift\.yaml: is missing; the task Lift needs it; allowed: a YAML file with `task: Lift`"
+    ):
+        load_task(entry)
 
 
 def test_a_broken_default_file_is_named_with_its_line(tmp_path: Path) -> None:
-    text = task_file("BaseTask").read_text()
-    path = tmp_path / "own.yaml"
-    path.write_text(text.replace("spawn_height_m: 0.5", "spawn_height: 0.5"))
-    line = text.split("spawn_height_m")[0].count("\n") + 1
-    with pytest.raises(UserError, match=rf"own.yaml:{line}:3: hand.spawn_height: unknown key; allowed: spawn_height_m"):
-        load_task("BaseTask", path=path)
-    path.write_text(text.replace("  spawn_height_m: 0.5\n", ""))
-    with pytest.raises(UserError, match=r"own.yaml:\d+:1: hand.spawn_height_m: missing key; allowed: a number from 0"):
-        load_task("BaseTask", path=path)
+    base_task_entry, path = find_task("BaseTask"), tmp_path / "own.yaml"
+    text = base_task_entry.config_file.read_text()
+    entry = replace(base_task_entry, config_file=path)
+    path.write_text(text.replace("hold_steps: 10", "hold: 10"))
+    line = text.split("hold_steps")[0].count("\n") + 1
+    with pytest.raises(UserError, match=rf"own.yaml:{line}:3: success.hold: unknown key; allowed: hold_steps"):
+        load_task(entry)
+    path.write_text(text.replace("  hold_steps: 10\n", ""))
+    with pytest.raises(
+        UserError, match=r"own.yaml:\d+:1: success.hold_steps: missing key; allowed: a whole number from 1"
+    ):
+        load_task(entry)
+
+
+def test_each_default_stands_in_one_place() -> None:
+    shared, own = (yaml.safe_load(file.read_text()) for file in (TASK_DEFAULTS, find_task("BaseTask").config_file))
+    twice = [path for path in paths_of(shared) if contains(own, path)]
+    assert twice == [("observations",), ("observations", "policy")]  # two lists: one for every task, one with the goal

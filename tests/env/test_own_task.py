@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Dict
 
 import pytest
 import torch
-import yaml
 
-from dexhand_env.config.registry import load_task
+from dexhand_env.config.registry import find_task, load_task
 from dexhand_env.config.task import TaskConfig
 from dexhand_env.env.task import Task
 
@@ -29,13 +29,12 @@ class HeightTask(Task):
 
 @pytest.fixture
 def config(tmp_path: Path) -> TaskConfig:
-    values = load_task("BaseTask").dump()
-    for key in ("goal", "success", "reward_scales"):
-        del values[key]
-    values.update(task="HeightTask", rewards={"height": 2.0}, observations={"policy": ["hand_position"]})
     path = tmp_path / "HeightTask.yaml"
-    path.write_text(yaml.safe_dump(values), encoding="utf-8")
-    return load_task("HeightTask", config_class=TaskConfig, path=path)
+    path.write_text(
+        "task: HeightTask\nrewards: {height: 2.0}\nobservations: {policy: [hand_position]}\n", encoding="utf-8"
+    )
+    entry = replace(find_task("BaseTask"), name="HeightTask", config_class=TaskConfig, config_file=path)
+    return load_task(entry)
 
 
 def test_the_guides_example_runs(config: TaskConfig) -> None:

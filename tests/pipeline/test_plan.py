@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
+from dexhand_env.config.registry import PACKAGE, find_task
 from dexhand_env.config.yaml_files import read_yaml
 from dexhand_env.errors import UserError
 from workflow.plan import STAGES, Plan, Variant, expand, read_variants, render, update
@@ -69,12 +71,36 @@ def test_a_config_without_a_key_is_tracked_as_a_whole(root: Path) -> None:
 
 def test_files_of_another_task_are_no_dependency() -> None:
     keys = frozenset(["task", "env", "train", "selection", "evaluation", "report"])
-    variants = [Variant("Tiny", "BaseTask", (1,), keys), Variant("Grasp", "DexGraspTask", (1,), keys)]
+    base = find_task("BaseTask")
+    grasp = replace(
+        base,
+        source=PACKAGE / "tasks/dex_grasp_task.py",
+        schema=PACKAGE / "config/dex_grasp_task.py",
+        config_file=PACKAGE / "cfg/task/DexGraspTask.yaml",
+    )
+    variants = [Variant("Tiny", base, (1,), keys), Variant("Grasp", grasp, (1,), keys)]
     stages = expand(read_yaml(ROOT / STAGES).values, variants)["stages"]
     assert "dexhand_env/tasks/base_task.py" in stages["train-Tiny-1"]["deps"]
     assert "dexhand_env/tasks/dex_grasp_task.py" in stages["train-Grasp-1"]["deps"]
     assert "dexhand_env/tasks/base_task.py" not in stages["train-Grasp-1"]["deps"]
+    assert "dexhand_env/config/base_task.py" not in stages["train-Grasp-1"]["deps"]
     assert {"dexhand_env/cfg/task/DexGraspTask.yaml": None} in stages["validate-Grasp-train"]["params"]
+
+
+def test_the_files_of_a_task_from_outside_are_dependencies(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(root)
+    (root / "mine").mkdir()
+    source = "from dexhand_env.env.task import Task, register_task\n\n\n@register_task\nclass Planned(Task):\n"
+    (root / "mine/task.py").write_text(f"{source}    def compute_task_rewards(self):\n        return {{}}\n")
+    (root / "mine/Planned.yaml").write_text("task: Planned\nrewards: {height: 1}\n")
+    (root / "configs/Tiny.yaml").write_text(TINY.replace("task: BaseTask", "task: mine/task.py:Planned"))
+    stages = planned(root)["stages"]
+    for name in ("validate-Tiny-train", "train-Tiny-1", "select-Tiny-1", "evaluate-Tiny-1"):
+        assert stages[name]["deps"].count("mine/task.py") == 1
+    assert {"mine/Planned.yaml": None} in stages["validate-Tiny-train"]["params"]
+    assert {"dexhand_env/cfg/train/BaseTaskPPO.yaml": None} in stages["validate-Tiny-train"]["params"]
+    (root / "mine/PlannedPPO.yaml").write_text((PACKAGE / "cfg/train/BaseTaskPPO.yaml").read_text())
+    assert {"mine/PlannedPPO.yaml": None} in planned(root)["stages"]["validate-Tiny-train"]["params"]
 
 
 def test_update_says_what_was_new_changed_and_removed(root: Path) -> None:

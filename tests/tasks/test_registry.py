@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from dexhand_env.config.registry import TASK_CONFIGS
+from dexhand_env.config.registry import package_tasks
 from dexhand_env.env.task import Task
 from dexhand_env.errors import UserError
 from dexhand_env.tasks.registry import task_class
@@ -10,7 +10,7 @@ from tests.env.environments import base_task, training_env
 
 
 def test_every_configured_task_has_its_class() -> None:
-    for name in TASK_CONFIGS:
+    for name in package_tasks():
         assert issubclass(task_class(name), Task)
 
 
