@@ -1,13 +1,14 @@
-"""Atomic file writing: a reader sees the old file or the new one, never half of either."""
+"""Files and processes: a reader sees the old file or the new one, never half of either; one process writes at a time."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import socket
 import tempfile
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, Iterator, Union
 
 from dexhand_env.errors import UserError
 
@@ -58,3 +59,42 @@ def write_text(path: PathLike, text: str) -> None:
 def write_json(path: PathLike, value: Any) -> None:
     """Replace ``path`` by ``value`` as indented JSON; NaN and infinity are refused (ValueError)."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+@contextlib.contextmanager
+def exclusive(lock_file: PathLike, where: str, what: str) -> Iterator[None]:
+    """Keep every other process out of the block; the system frees the lock of a process that died.
+
+    Args:
+        lock_file: exists while the block runs, and holds the number of its process.
+        where, what: what is locked, and what its holder does, for the message.
+
+    Raises:
+        UserError: another process is in the block; names it, and what to do.
+    """
+    import filelock  # not for those who only write
+
+    path, host = Path(lock_file), socket.gethostname()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout as error:
+        raise UserError(where, f"{_holder(path)} {what}; wait for it or end it, then run the same command again") from error
+    try:
+        path.write_text(f"{os.getpid()} {host}", encoding="utf-8")
+        yield
+    finally:
+        path.unlink(missing_ok=True)  # a process that has just opened it notices, and does not lock a file without a name
+        lock.release()
+
+
+def _holder(lock_file: Path) -> str:
+    """Who holds a lock, as a message names it."""
+    try:
+        pid, _, host = lock_file.read_text(encoding="utf-8").partition(" ")
+    except OSError:  # freed in this moment
+        pid = ""
+    if not pid:
+        return "another process"
+    return f"process {pid}" if host == socket.gethostname() else f"process {pid} on {host}"

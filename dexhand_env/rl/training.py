@@ -7,15 +7,15 @@ import dataclasses
 import random
 import signal
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, Optional
+from typing import Any, Callable, ContextManager, Dict, Iterator, Optional
 
-import filelock
 import numpy as np
 import torch
 
 from dexhand_env.config.physics import Physics
 from dexhand_env.env.randomness import TrainingRandomness
 from dexhand_env.errors import UserError
+from dexhand_env.files import exclusive
 from dexhand_env.rl.agent import DexHandAgent
 from dexhand_env.rl.checkpoint import TRAINING_KEYS, load_checkpoint
 from dexhand_env.rl.distributed import ALONE, Processes
@@ -172,25 +172,9 @@ def run_training(
         return _run(processes.agree(prepare), folder, on_iteration, processes)
 
 
-@contextlib.contextmanager
-def run_lock(folder: Path) -> Iterator[None]:
-    """Keep two processes out of one run folder; a dead one's lock is free.
-
-    Raises:
-        UserError: another process trains there.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / ".lock"
-    lock = filelock.FileLock(file)
-    try:
-        lock.acquire(blocking=False)
-    except filelock.Timeout as error:
-        raise UserError(str(folder), "another process trains in this folder; wait for it or end it") from error
-    try:
-        yield
-    finally:
-        file.unlink(missing_ok=True)
-        lock.release()
+def run_lock(folder: Path) -> ContextManager[None]:
+    """Keep two processes out of one run folder (see :func:`dexhand_env.files.exclusive`)."""
+    return exclusive(folder / ".lock", str(folder), "trains in this folder")
 
 
 def _restore(agent: DexHandAgent, state: Dict[str, Any], where: str) -> None:
