@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -29,26 +30,43 @@ def require_writable(folder: PathLike) -> None:
         raise UserError(str(folder), "cannot be written", "a folder that you may write to")
 
 
+@contextlib.contextmanager
+def needing_space(path: PathLike) -> Iterator[None]:
+    """Write ``path`` in the block.
+
+    Raises:
+        UserError: the disk is full, or the user's share of it.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        remedy = "free space on that disk; then run the same command again"
+        raise UserError(str(path), f"cannot be written ({error.strerror})", remedy) from error
+
+
 def write_bytes(path: PathLike, data: bytes) -> None:
     """Replace ``path`` by ``data`` in one step, creating its folder; the content is on disk before the name is.
 
     Raises:
-        OSError: where the folder cannot be made or written; nothing is left behind then.
+        UserError: the disk is full; OSError: the folder cannot be made or written. Nothing is left behind then.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
+    with needing_space(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, target)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+            raise
 
 
 def write_text(path: PathLike, text: str) -> None:
@@ -74,15 +92,17 @@ def exclusive(lock_file: PathLike, where: str, what: str) -> Iterator[None]:
     """
     import filelock  # not for those who only write
 
-    path, host = Path(lock_file), socket.gethostname()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = Path(lock_file)
     lock = filelock.FileLock(path)
     try:
-        lock.acquire(blocking=False)
+        with needing_space(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire(blocking=False)
     except filelock.Timeout as error:
         raise UserError(where, f"{_holder(path)} {what}; wait for it or end it, then run the same command again") from error
     try:
-        path.write_text(f"{os.getpid()} {host}", encoding="utf-8")
+        with needing_space(path):
+            path.write_text(f"{os.getpid()} {socket.gethostname()}", encoding="utf-8")
         yield
     finally:
         path.unlink(missing_ok=True)  # a process that has just opened it notices, and does not lock a file without a name

@@ -15,10 +15,11 @@ import torch
 from dexhand_env.config.physics import Physics
 from dexhand_env.env.randomness import TrainingRandomness
 from dexhand_env.errors import UserError
-from dexhand_env.files import exclusive
+from dexhand_env.files import exclusive, needing_space
 from dexhand_env.rl.agent import DexHandAgent
 from dexhand_env.rl.checkpoint import TRAINING_KEYS, load_checkpoint
 from dexhand_env.rl.distributed import ALONE, Processes
+from dexhand_env.rl.events import write_events_at_once
 from dexhand_env.rl.history import History
 from dexhand_env.tasks.registry import make_env
 
@@ -151,12 +152,12 @@ def run_training(
         processes: those that train together; each calls this function, and the first one writes.
 
     Raises:
-        UserError: a checkpoint that does not fit, or another program that trains in the folder.
+        UserError: a checkpoint that does not fit, another program that trains in the folder, or a full disk.
         TrainingDiverged: NaN or infinity.
         ProcessLost: another of the processes has ended or hangs.
     """
     where = f"checkpoint {resume_from}"
-    with contextlib.ExitStack() as lock:
+    with contextlib.ExitStack() as lock, needing_space(folder):
 
         def prepare() -> DexHandAgent:
             state = load_checkpoint(resume_from, TRAINING_KEYS) if resume_from else None
@@ -191,6 +192,7 @@ def _run(
     on_iteration: Callable[[Dict[str, float], DexHandAgent], None],
     processes: Processes,
 ) -> TrainingResult:
+    write_events_at_once(agent.writer)
     history = History(folder / "history.csv", agent.epoch_num)
     agent.training_seconds, agent.training_cpu_seconds = history.latest("seconds"), history.latest("cpu_seconds")
     write_history = history.write if processes.is_first else lambda: None

@@ -20,11 +20,12 @@ from typing import Any
 from dexhand_env.config.physics import Physics
 from dexhand_env.config.ppo import PPOParams
 from dexhand_env.config.registry import TASK_CONFIGS
-from dexhand_env.files import require_writable, write_bytes
+from dexhand_env.files import needing_space, require_writable, write_bytes
 from dexhand_env.stages.inputs import SeedFolder, read_section, seed_stage
 from dexhand_env.stages.record import COMPUTE_LOCK, given_threads, record_stage
 
 RUNS = Path("runs")
+PUBLISHING = ".publish."
 PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -104,7 +105,12 @@ def publish(folder: Path, target: SeedFolder) -> None:
     """Copy a finished run's checkpoints and history to the results; nothing is replaced before all is read."""
     target.path.mkdir(parents=True, exist_ok=True)
     history = (folder / "history.csv").read_bytes()
-    with tempfile.TemporaryDirectory(prefix=".publish.", dir=target.path) as temporary:
+    for stale in target.path.glob(f"{PUBLISHING}*"):  # of a process that was killed
+        shutil.rmtree(stale)
+    with (
+        needing_space(target.checkpoints),
+        tempfile.TemporaryDirectory(prefix=PUBLISHING, dir=target.path) as temporary,
+    ):
         copies = Path(temporary) / "checkpoints"
         copies.mkdir()
         for checkpoint in sorted((folder / "nn").glob("checkpoint_*.pth")):
