@@ -1,10 +1,12 @@
-"""`dvc`, as an environment of this project has it: DVC 3.67's own command, with three repairs for killed processes.
+"""`dvc`, as an environment of this project has it: DVC 3.67's own command, mended for killed processes and damaged files.
 
 1. DVC writes dvc.lock and .dvc/tmp/rwlock in place, which takes 0.1 s and longer for dvc.lock. A kill in that time leaves
    half a file, and every later `dvc` refuses to start. Here both are replaced in one step.
 2. rwlock keeps the number of a killed process, and blocks for as long as any process has that number, which after a
    restart of the machine or the container is often. Here only a `dvc` counts.
 3. What DVC says of a stage that another process works on tells to delete a file. Here it tells to wait, or how to end it.
+4. DVC takes an object of its cache for whole if it is read-only, and would put a damaged one among the results without a
+   word. Here the hash is compared (once, and again when the file's time or size changes).
 
 pyproject.toml installs this as the script `dvc`; it takes every command and option of DVC, and changes nothing else.
 """
@@ -22,8 +24,12 @@ from typing import Any, TextIO
 import dvc.rwlock
 import psutil
 from dvc.cli import main as dvc_main
+from dvc.exceptions import DvcException
 from dvc.fs import LocalFileSystem
 from dvc.lock import LockError
+from dvc_data.hashfile.db import HashFileDB
+from dvc_data.hashfile.db.local import LocalHashFileDB
+from dvc_objects.errors import ObjectFormatError
 
 from dexhand_env.files import write_text
 
@@ -44,13 +50,29 @@ class _DvcProcesses:
 
     @staticmethod
     def pid_exists(pid: int) -> bool:
-        """Whether the process is alive and a dvc."""
+        """Whether the process is alive, a dvc, and another one: this one's number may have been that of a killed one."""
         try:
-            return any("dvc" in word for word in psutil.Process(pid).cmdline())
+            return pid != os.getpid() and any("dvc" in word for word in psutil.Process(pid).cmdline())
         except psutil.NoSuchProcess:
             return False
         except psutil.AccessDenied:
             return True
+
+
+def _check_object(self: LocalHashFileDB, oid: str, check_hash: bool = True, _info: Any = None) -> Any:
+    """DVC's check of a cached object, which says so where one that was whole is not; it has removed it then.
+
+    A writable one was never finished; DVC takes that for missing.
+    """
+    path = self.oid_to_path(oid)
+    was_whole = self.is_protected(path)
+    try:
+        return HashFileDB.check(self, oid, check_hash, _info)
+    except ObjectFormatError:
+        if not was_whole:
+            raise
+        found = f"{os.path.relpath(path)}: was damaged, so it has been removed from the cache"
+        raise DvcException(f"{found}; run the same command again, which pulls it or makes it anew") from None
 
 
 def repair() -> None:
@@ -71,8 +93,9 @@ def repair() -> None:
             raise LockError(
                 f"{path}: process {pid} (`{command}`) still works on it; "
                 f"wait for it or end it with `kill {pid}`, then run the same command again"
-            ) from error
+            ) from None
 
+    LocalHashFileDB.check = _check_object
     LocalFileSystem.open = open_or_replace
     dvc.rwlock._check_blockers = check
     dvc.rwlock.psutil = _DvcProcesses  # type: ignore[assignment]

@@ -56,6 +56,31 @@ def latest_checkpoint(folder: Path) -> Optional[Path]:
     return numbered[-1][1] if numbered else None
 
 
+def scheduled_checkpoints(every: int, total: int) -> List[int]:
+    """The iterations after which a training that nobody interrupts leaves numbered checkpoints."""
+    return sorted({*range(every, total + 1, every), total})
+
+
+def resume_point(folder: Path, scheduled: List[int], save_best_after: int) -> Optional[Path]:
+    """The latest checkpoint from which training leaves all files that it would have left without a break.
+
+    None of the scheduled ones may be missing before it, nor the best one if it may have been written by then.
+
+    Raises:
+        UserError: the latest one is damaged.
+    """
+    numbered = numbered_checkpoints(folder)
+    missing = set(scheduled) - {iteration for iteration, _ in numbered}
+    has_best = (folder / BEST).exists()
+    for iteration, path in reversed(numbered):
+        if missing and iteration > min(missing):
+            continue
+        state = load_checkpoint(path)
+        if has_best or iteration < save_best_after or state.get("best_return") == float("-inf"):
+            return path
+    return None
+
+
 def save_checkpoint(path: Path, state: Dict[str, Any]) -> None:
     """Write ``state`` (tensors and plain values). Equal states give equal bytes, whatever the file is called.
 

@@ -61,7 +61,7 @@ def train(experiment: str, seed: int) -> None:
         # Imported here, so that a missing file is reported before torch and the simulator load.
         from dexhand_env.hand.model import RIGHT_HAND_MJCF
         from dexhand_env.rl.agent import TrainingDiverged
-        from dexhand_env.rl.checkpoint import latest_checkpoint
+        from dexhand_env.rl.checkpoint import latest_checkpoint, resume_point, scheduled_checkpoints
         from dexhand_env.rl.console import ConsoleLog
         from dexhand_env.rl.training import TrainingSpec, run_training
         from dexhand_env.sim.factory import simulation_class
@@ -83,7 +83,8 @@ def train(experiment: str, seed: int) -> None:
         if COMPUTE_LOCK.is_file():
             sources.append(COMPUTE_LOCK)
         folder = run_folder(experiment, seed, section, sources)
-        resume_from = latest_checkpoint(folder / "nn")
+        scheduled = scheduled_checkpoints(params.config.save_frequency, params.config.max_epochs)
+        resume_from = resume_point(folder / "nn", scheduled, params.config.save_best_after)
         with ConsoleLog(folder / "train.log", params.config.max_epochs) as console:
             try:
                 result = run_training(spec, folder, resume_from, console.after_iteration)
@@ -98,11 +99,16 @@ def train(experiment: str, seed: int) -> None:
             training_cpu_seconds=round(result.cpu_seconds, 3),
             resumed=resume_from is not None,
         )
-        publish(folder, target)
+        publish(folder, target, scheduled)
 
 
-def publish(folder: Path, target: SeedFolder) -> None:
-    """Copy a finished run's checkpoints and history to the results; nothing is replaced before all is read."""
+def publish(folder: Path, target: SeedFolder, scheduled: list[int]) -> None:
+    """Copy a finished run's checkpoints and history to the results; nothing is replaced before all is read.
+
+    A training that was interrupted has left a checkpoint more, which would be one more to select from.
+    """
+    from dexhand_env.rl.checkpoint import BEST, checkpoint_name
+
     target.path.mkdir(parents=True, exist_ok=True)
     history = (folder / "history.csv").read_bytes()
     for stale in target.path.glob(f"{PUBLISHING}*"):  # of a process that was killed
@@ -113,8 +119,9 @@ def publish(folder: Path, target: SeedFolder) -> None:
     ):
         copies = Path(temporary) / "checkpoints"
         copies.mkdir()
-        for checkpoint in sorted((folder / "nn").glob("checkpoint_*.pth")):
-            shutil.copyfile(checkpoint, copies / checkpoint.name)
+        best = [BEST] if (folder / "nn" / BEST).exists() else []
+        for name in [*map(checkpoint_name, scheduled), *best]:
+            shutil.copyfile(folder / "nn" / name, copies / name)
         if target.checkpoints.exists():
             os.replace(target.checkpoints, Path(temporary) / "replaced")
         os.replace(copies, target.checkpoints)
