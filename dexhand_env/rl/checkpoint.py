@@ -75,7 +75,11 @@ def resume_point(folder: Path, scheduled: List[int], save_best_after: int) -> Op
     for iteration, path in reversed(numbered):
         if missing and iteration > min(missing):
             continue
-        state = load_checkpoint(path)
+        try:
+            state = load_checkpoint(path)
+        except UserError as error:
+            remedy = "an undamaged one, or none: delete it, and training goes on from the one before"
+            raise UserError(f"checkpoint {path}", "is damaged", remedy) from error
         if has_best or iteration < save_best_after or state.get("best_return") == float("-inf"):
             return path
     return None

@@ -13,9 +13,9 @@ def write_events_at_once(writer: SummaryWriter) -> None:
     tensorboardX 2.6 writes in a thread of its own. Where the disk is full that thread ends, and training would wait for
     it for ever. Now ``add_scalar`` raises OSError.
     """
-    if writer.file_writer is None:
+    events = getattr(writer.file_writer, "event_writer", None)
+    if events is None:  # it writes nowhere
         return
-    events = writer.file_writer.event_writer
     events._worker.stop()
 
     def add_event(event: Any) -> None:
