@@ -1,4 +1,4 @@
-"""Files and processes: a reader sees the old file or the new one, never half of either; one process writes at a time."""
+"""Files that a reader sees whole, the old one or the new one, and locks that keep a second writer out."""
 
 from __future__ import annotations
 
@@ -99,13 +99,17 @@ def exclusive(lock_file: PathLike, where: str, what: str) -> Iterator[None]:
             path.parent.mkdir(parents=True, exist_ok=True)
             lock.acquire(blocking=False)
     except filelock.Timeout as error:
-        raise UserError(where, f"{_holder(path)} {what}; wait for it or end it, then run the same command again") from error
+        raise UserError(
+            where, f"{_holder(path)} {what}; wait for it or end it, then run the same command again"
+        ) from error
     try:
         with needing_space(path):
             path.write_text(f"{os.getpid()} {socket.gethostname()}", encoding="utf-8")
         yield
     finally:
-        path.unlink(missing_ok=True)  # a process that has just opened it notices, and does not lock a file without a name
+        path.unlink(
+            missing_ok=True
+        )  # a process that has just opened it notices, and does not lock a file without a name
         lock.release()
 
 

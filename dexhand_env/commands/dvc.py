@@ -1,12 +1,13 @@
-"""`dvc`, as an environment of this project has it: DVC 3.67's own command, mended for killed processes and damaged files.
+"""`dvc`, as an environment of this project has it: DVC 3.67, mended for killed processes and damaged files.
 
-1. DVC writes dvc.lock and .dvc/tmp/rwlock in place, which takes 0.1 s and longer for dvc.lock. A kill in that time leaves
-   half a file, and every later `dvc` refuses to start. Here both are replaced in one step.
+1. DVC writes dvc.lock and .dvc/tmp/rwlock in place, which takes 0.1 s and longer for dvc.lock. A kill in that time
+   leaves half a file, and every later `dvc` refuses to start. Here both are replaced in one step.
 2. rwlock keeps the number of a killed process, and blocks for as long as any process has that number, which after a
    restart of the machine or the container is often. Here only a `dvc` counts.
-3. What DVC says of a stage that another process works on tells to delete a file. Here it tells to wait, or how to end it.
-4. DVC takes an object of its cache for whole if it is read-only, and would put a damaged one among the results without a
-   word. Here the hash is compared (once, and again when the file's time or size changes).
+3. What DVC says of a stage that another process works on tells to delete a file. Here it tells to wait, or how to end
+   that process.
+4. DVC takes an object of its cache for whole if it is read-only, and would put a damaged one among the results without
+   a word. Here the hash is compared (once, and again when the file's time or size changes).
 
 pyproject.toml installs this as the script `dvc`; it takes every command and option of DVC, and changes nothing else.
 """
@@ -50,7 +51,7 @@ class _DvcProcesses:
 
     @staticmethod
     def pid_exists(pid: int) -> bool:
-        """Whether the process is alive, a dvc, and another one: this one's number may have been that of a killed one."""
+        """Whether it is alive, a dvc, and another process: this one's number may have been that of a killed one."""
         try:
             return pid != os.getpid() and any("dvc" in word for word in psutil.Process(pid).cmdline())
         except psutil.NoSuchProcess:
@@ -95,10 +96,10 @@ def repair() -> None:
                 f"wait for it or end it with `kill {pid}`, then run the same command again"
             ) from None
 
-    LocalHashFileDB.check = _check_object
+    LocalHashFileDB.check = _check_object  # type: ignore[method-assign]
     LocalFileSystem.open = open_or_replace
     dvc.rwlock._check_blockers = check
-    dvc.rwlock.psutil = _DvcProcesses  # type: ignore[assignment]
+    dvc.rwlock.psutil = _DvcProcesses
 
 
 def main() -> int:

@@ -13,8 +13,8 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from dexhand_env.config.physics import Physics
@@ -113,10 +113,7 @@ def publish(folder: Path, target: SeedFolder, scheduled: list[int]) -> None:
     history = (folder / "history.csv").read_bytes()
     for stale in target.path.glob(f"{PUBLISHING}*"):  # of a process that was killed
         shutil.rmtree(stale)
-    with (
-        needing_space(target.checkpoints),
-        tempfile.TemporaryDirectory(prefix=PUBLISHING, dir=target.path) as temporary,
-    ):
+    with needing_space(target.checkpoints), TemporaryDirectory(prefix=PUBLISHING, dir=target.path) as temporary:
         copies = Path(temporary) / "checkpoints"
         copies.mkdir()
         best = [BEST] if (folder / "nn" / BEST).exists() else []
