@@ -1,13 +1,15 @@
-"""Atomic file writing: a reader sees the old file or the new one, never half of either."""
+"""Files that a reader sees whole, the old one or the new one, and locks that keep a second writer out."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import socket
 import tempfile
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, Iterator, Union
 
 from dexhand_env.errors import UserError
 
@@ -28,26 +30,43 @@ def require_writable(folder: PathLike) -> None:
         raise UserError(str(folder), "cannot be written", "a folder that you may write to")
 
 
+@contextlib.contextmanager
+def needing_space(path: PathLike) -> Iterator[None]:
+    """Write ``path`` in the block.
+
+    Raises:
+        UserError: the disk is full, or the user's share of it.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        remedy = "free space on that disk; then run the same command again"
+        raise UserError(str(path), f"cannot be written ({error.strerror})", remedy) from error
+
+
 def write_bytes(path: PathLike, data: bytes) -> None:
     """Replace ``path`` by ``data`` in one step, creating its folder; the content is on disk before the name is.
 
     Raises:
-        OSError: where the folder cannot be made or written; nothing is left behind then.
+        UserError: the disk is full; OSError: the folder cannot be made or written. Nothing is left behind then.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
+    with needing_space(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, target)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+            raise
 
 
 def write_text(path: PathLike, text: str) -> None:
@@ -58,3 +77,48 @@ def write_text(path: PathLike, text: str) -> None:
 def write_json(path: PathLike, value: Any) -> None:
     """Replace ``path`` by ``value`` as indented JSON; NaN and infinity are refused (ValueError)."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+@contextlib.contextmanager
+def exclusive(lock_file: PathLike, where: str, what: str) -> Iterator[None]:
+    """Keep every other process out of the block; the system frees the lock of a process that died.
+
+    Args:
+        lock_file: exists while the block runs, and holds the number of its process.
+        where, what: what is locked, and what its holder does, for the message.
+
+    Raises:
+        UserError: another process is in the block; names it, and what to do.
+    """
+    import filelock  # not for those who only write
+
+    path = Path(lock_file)
+    lock = filelock.FileLock(path)
+    try:
+        with needing_space(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire(blocking=False)
+    except filelock.Timeout as error:
+        raise UserError(
+            where, f"{_holder(path)} {what}; wait for it or end it, then run the same command again"
+        ) from error
+    try:
+        with needing_space(path):
+            path.write_text(f"{os.getpid()} {socket.gethostname()}", encoding="utf-8")
+        yield
+    finally:
+        path.unlink(
+            missing_ok=True
+        )  # a process that has just opened it notices, and does not lock a file without a name
+        lock.release()
+
+
+def _holder(lock_file: Path) -> str:
+    """Who holds a lock, as a message names it."""
+    try:
+        pid, _, host = lock_file.read_text(encoding="utf-8").partition(" ")
+    except OSError:  # freed in this moment
+        pid = ""
+    if not pid:
+        return "another process"
+    return f"process {pid}" if host == socket.gethostname() else f"process {pid} on {host}"

@@ -204,7 +204,9 @@ def main(arguments: list[str]) -> int:
             _stop_if_any(difference.changed + difference.removed)
             if difference.new:
                 print(f"New in {DVC_FILE}: {', '.join(difference.new)}", flush=True)
-                return subprocess.run([sys.executable, "-m", "dvc", "repro", *difference.new], check=False).returncode
+                return subprocess.run(
+                    [sys.executable, "-m", "dexhand_env.commands.dvc", "repro", *difference.new], check=False
+                ).returncode
         elif arguments:
             raise UserError("workflow.plan", " ".join(arguments), "nothing, `run-new` or `check`")
     except UserError as error:

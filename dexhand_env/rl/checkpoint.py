@@ -73,6 +73,35 @@ def last_good_checkpoint(folder: Path, before: int) -> Optional[Path]:
     return found[max(good)] if good else None
 
 
+def scheduled_checkpoints(every: int, total: int) -> List[int]:
+    """The iterations after which a training that nobody interrupts leaves numbered checkpoints."""
+    return sorted({*range(every, total + 1, every), total})
+
+
+def resume_point(folder: Path, scheduled: List[int], save_best_after: int) -> Optional[Path]:
+    """The latest checkpoint from which training leaves all files that it would have left without a break.
+
+    None of the scheduled ones may be missing before it, nor the best one if it may have been written by then.
+
+    Raises:
+        UserError: the latest one is damaged.
+    """
+    numbered = numbered_checkpoints(folder)
+    missing = set(scheduled) - {iteration for iteration, _ in numbered}
+    has_best = (folder / BEST).exists()
+    for iteration, path in reversed(numbered):
+        if missing and iteration > min(missing):
+            continue
+        try:
+            state = load_checkpoint(path)
+        except UserError as error:
+            remedy = "an undamaged one, or none: delete it, and training goes on from the one before"
+            raise UserError(f"checkpoint {path}", "is damaged", remedy) from error
+        if has_best or iteration < save_best_after or state.get("best_return") == float("-inf"):
+            return path
+    return None
+
+
 def save_checkpoint(path: Path, state: Dict[str, Any]) -> None:
     """Write ``state`` (tensors and plain values). Equal states give equal bytes, whatever the file is called.
 

@@ -61,7 +61,9 @@ class ConsoleLog:
         if self._quiet:
             return self
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._sinks.append(logger.add(self._path, format="{time:YYYY-MM-DD HH:mm:ss} {message}", level="INFO"))
+        line = "{time:YYYY-MM-DD HH:mm:ss} {message}"
+        # Without catch a full disk ends the run with a line of ours, with it each log line with loguru's page.
+        self._sinks.append(logger.add(self._path, format=line, level="INFO", catch=False))
         self._sinks.append(logger.add(self._print, format="{message}", level="INFO"))
         if self._progress is not None:
             self._progress.start()

@@ -7,18 +7,19 @@ import dataclasses
 import random
 import signal
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, Optional
+from typing import Any, Callable, ContextManager, Dict, Iterator, Optional
 
-import filelock
 import numpy as np
 import torch
 
 from dexhand_env.config.physics import Physics
 from dexhand_env.env.randomness import TrainingRandomness
 from dexhand_env.errors import UserError
+from dexhand_env.files import exclusive, needing_space
 from dexhand_env.rl.agent import DexHandAgent
 from dexhand_env.rl.checkpoint import TRAINING_KEYS, load_checkpoint
 from dexhand_env.rl.distributed import ALONE, Processes
+from dexhand_env.rl.events import write_events_at_once
 from dexhand_env.rl.history import History
 from dexhand_env.tasks.registry import make_env, try_out
 
@@ -154,12 +155,12 @@ def run_training(
         processes: those that train together; each calls this function, and the first one writes.
 
     Raises:
-        UserError: a checkpoint that does not fit, or another program that trains in the folder.
+        UserError: a checkpoint that does not fit, another program that trains in the folder, or a full disk.
         TrainingDiverged: see :mod:`dexhand_env.rl.divergence`.
         ProcessLost: another of the processes has ended or hangs.
     """
     where = f"checkpoint {resume_from}"
-    with contextlib.ExitStack() as lock:
+    with contextlib.ExitStack() as lock, needing_space(folder):
 
         def prepare() -> DexHandAgent:
             state = load_checkpoint(resume_from, TRAINING_KEYS) if resume_from else None
@@ -175,25 +176,9 @@ def run_training(
         return _run(processes.agree(prepare), folder, on_iteration, processes)
 
 
-@contextlib.contextmanager
-def run_lock(folder: Path) -> Iterator[None]:
-    """Keep two processes out of one run folder; a dead one's lock is free.
-
-    Raises:
-        UserError: another process trains there.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / ".lock"
-    lock = filelock.FileLock(file)
-    try:
-        lock.acquire(blocking=False)
-    except filelock.Timeout as error:
-        raise UserError(str(folder), "another process trains in this folder; wait for it or end it") from error
-    try:
-        yield
-    finally:
-        file.unlink(missing_ok=True)
-        lock.release()
+def run_lock(folder: Path) -> ContextManager[None]:
+    """Keep two processes out of one run folder (see :func:`dexhand_env.files.exclusive`)."""
+    return exclusive(folder / ".lock", str(folder), "trains in this folder")
 
 
 def _restore(agent: DexHandAgent, state: Dict[str, Any], where: str) -> None:
@@ -210,6 +195,7 @@ def _run(
     on_iteration: Callable[[Dict[str, float], DexHandAgent], None],
     processes: Processes,
 ) -> TrainingResult:
+    write_events_at_once(agent.writer)
     history = History(folder / "history.csv", agent.epoch_num)
     agent.training_seconds, agent.training_cpu_seconds = history.latest("seconds"), history.latest("cpu_seconds")
     write_history = history.write if processes.is_first else lambda: None

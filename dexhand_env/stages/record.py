@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from dexhand_env.errors import UserError
-from dexhand_env.files import write_json
+from dexhand_env.files import exclusive, write_json
 
 THREADS_VARIABLE = "DEXHAND_THREADS"
 COMPUTE_LOCK = Path("requirements/compute.txt")
@@ -100,8 +100,17 @@ def _peak_memory_bytes() -> int:
 def record_stage(stage: str, path: Path) -> Iterator[dict[str, Any]]:
     """Measure the block and write ``path`` when it ends well; what the block adds to the dictionary is kept too.
 
-    Processor seconds and peak memory are those of the whole process, imports included.
+    Processor seconds and peak memory are those of the whole process, imports included. A stage whose DVC was killed may
+    still be at work; it would write among the outputs of the next one, so that one is refused.
+
+    Raises:
+        UserError: another process is in the same stage of the same results.
     """
+    with exclusive(path.with_suffix(".lock"), str(path.parent.parent), f"is in the {stage} stage"):
+        yield from _measure(stage, path)
+
+
+def _measure(stage: str, path: Path) -> Iterator[dict[str, Any]]:
     started, clock = datetime.now(timezone.utc), time.perf_counter()
     commit = _git("rev-parse", "HEAD")
     # dvc.lock changes while a pipeline runs; it does not make the code dirty.

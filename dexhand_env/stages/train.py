@@ -13,18 +13,19 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from dexhand_env.config.physics import Physics
 from dexhand_env.config.ppo import PPOParams
 from dexhand_env.config.registry import find_task
-from dexhand_env.files import require_writable, write_bytes
+from dexhand_env.files import needing_space, require_writable, write_bytes
 from dexhand_env.stages.inputs import SeedFolder, read_section, seed_stage, task_config
 from dexhand_env.stages.record import COMPUTE_LOCK, given_threads, record_stage
 
 RUNS = Path("runs")
+PUBLISHING = ".publish."
 PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -59,7 +60,7 @@ def train(experiment: str, seed: int) -> None:
     with record_stage("train", target.record("train")) as record:
         # Imported here, so that a missing file is reported before torch and the simulator load.
         from dexhand_env.hand.model import RIGHT_HAND_MJCF
-        from dexhand_env.rl.checkpoint import latest_checkpoint
+        from dexhand_env.rl.checkpoint import resume_point, scheduled_checkpoints
         from dexhand_env.rl.console import ConsoleLog
         from dexhand_env.rl.divergence import TrainingDiverged, divergence_message
         from dexhand_env.rl.memory_check import check_memory, running_out_is_a_mistake
@@ -83,7 +84,8 @@ def train(experiment: str, seed: int) -> None:
         if COMPUTE_LOCK.is_file():
             sources.append(COMPUTE_LOCK)
         folder = run_folder(experiment, seed, section, sources)
-        resume_from = latest_checkpoint(folder / "nn")
+        scheduled = scheduled_checkpoints(params.config.save_frequency, params.config.max_epochs)
+        resume_from = resume_point(folder / "nn", scheduled, params.config.save_best_after)
         num_envs = f"configs/{experiment}.yaml: train.num_envs"
         check_memory(spec, num_envs)
         with ConsoleLog(folder / "train.log", params.config.max_epochs) as console:
@@ -101,18 +103,26 @@ def train(experiment: str, seed: int) -> None:
             training_cpu_seconds=round(result.cpu_seconds, 3),
             resumed=resume_from is not None,
         )
-        publish(folder, target)
+        publish(folder, target, scheduled)
 
 
-def publish(folder: Path, target: SeedFolder) -> None:
-    """Copy a finished run's checkpoints and history to the results; nothing is replaced before all is read."""
+def publish(folder: Path, target: SeedFolder, scheduled: list[int]) -> None:
+    """Copy a finished run's checkpoints and history to the results; nothing is replaced before all is read.
+
+    A training that was interrupted has left a checkpoint more, which would be one more to select from.
+    """
+    from dexhand_env.rl.checkpoint import BEST, checkpoint_name
+
     target.path.mkdir(parents=True, exist_ok=True)
     history = (folder / "history.csv").read_bytes()
-    with tempfile.TemporaryDirectory(prefix=".publish.", dir=target.path) as temporary:
+    for stale in target.path.glob(f"{PUBLISHING}*"):  # of a process that was killed
+        shutil.rmtree(stale)
+    with needing_space(target.checkpoints), TemporaryDirectory(prefix=PUBLISHING, dir=target.path) as temporary:
         copies = Path(temporary) / "checkpoints"
         copies.mkdir()
-        for checkpoint in sorted((folder / "nn").glob("checkpoint_*.pth")):
-            shutil.copyfile(checkpoint, copies / checkpoint.name)
+        best = [BEST] if (folder / "nn" / BEST).exists() else []
+        for name in [*map(checkpoint_name, scheduled), *best]:
+            shutil.copyfile(folder / "nn" / name, copies / name)
         if target.checkpoints.exists():
             os.replace(target.checkpoints, Path(temporary) / "replaced")
         os.replace(copies, target.checkpoints)

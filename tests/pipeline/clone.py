@@ -34,12 +34,11 @@ class Clone:
 
     def run(self, *command: str, check: bool = True, **environment: str) -> Run:
         """Run a command in the clone with the tests' Python first on PATH."""
-        for file in self.trace.glob("*.txt"):
-            file.unlink()
+        self.forget_stages()
         result = subprocess.run(
             command,
             cwd=self.path,
-            env={**self._environment(), **environment},
+            env={**self.environment(), **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -89,7 +88,13 @@ class Clone:
         shutil.copytree(self.path, path, symlinks=True)
         return Clone(path, path.with_name(f"{path.name}-trace"))
 
-    def _environment(self) -> dict[str, str]:
+    def forget_stages(self) -> None:
+        """Begin to note anew which stages run."""
+        for file in self.trace.glob("*.txt"):
+            file.unlink()
+
+    def environment(self) -> dict[str, str]:
+        """The environment of commands in the clone: the tests' Python first on PATH, and the tracer."""
         environment = {key: value for key, value in os.environ.items() if not key.startswith("DVC_")}
         environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]])
         # Without byte code every import opens its source, which is what the tracer looks for.

@@ -22,7 +22,9 @@ from dexhand_env.rl.checkpoint import (
     latest_checkpoint,
     load_checkpoint,
     numbered_checkpoints,
+    resume_point,
     save_checkpoint,
+    scheduled_checkpoints,
 )
 
 from .runs import differences, sha256
@@ -152,3 +154,40 @@ def test_code_in_a_file_is_never_run(tmp_path: Path, form: str) -> None:
     with io.BytesIO(path.read_bytes()) as stream:  # the file does carry the code: stock torch would run it
         torch.load(stream, weights_only=False) if form != "pickle" else pickle.load(stream)  # noqa: S301
     assert target.exists()
+
+
+@pytest.mark.parametrize(
+    ("every", "total", "expected"), [(1, 3, [1, 2, 3]), (2, 5, [2, 4, 5]), (2, 4, [2, 4]), (7, 7, [7]), (9, 7, [7])]
+)
+def test_the_schedule_ends_with_the_last_iteration(every: int, total: int, expected: list[int]) -> None:
+    assert scheduled_checkpoints(every, total) == expected
+
+
+@pytest.mark.parametrize(
+    ("present", "best", "save_best_after", "expected"),
+    [
+        ([], False, 0, None),
+        ([10, 20], True, 0, 20),
+        ([10, 20, 27], True, 0, 27),  # interrupted
+        ([10, 30], True, 0, 10),  # 20 was deleted
+        ([20, 30], True, 0, None),
+        ([7, 20], True, 0, 7),  # an interruption before the one that was deleted
+        ([10, 20], False, 0, None),  # the best one was deleted
+        ([10, 20], False, 15, 10),  # it cannot have been written by then
+        ([10, 20], False, 25, 20),
+    ],
+)
+def test_training_goes_on_where_nothing_is_missing(
+    tmp_path: Path, present: list[int], best: bool, save_best_after: int, expected: int | None
+) -> None:
+    for iteration in present:
+        save_checkpoint(tmp_path / checkpoint_name(iteration), {**STATE, "best_return": 1.0})
+    if best:
+        save_checkpoint(tmp_path / BEST, STATE)
+    found = resume_point(tmp_path, scheduled_checkpoints(10, 30), save_best_after)
+    assert found == (None if expected is None else tmp_path / checkpoint_name(expected))
+
+
+def test_without_a_finished_episode_there_is_no_best_one_to_miss(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / checkpoint_name(10), STATE)
+    assert resume_point(tmp_path, [10, 20], 0) == tmp_path / checkpoint_name(10)

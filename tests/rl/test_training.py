@@ -236,7 +236,9 @@ def test_threads_of_physics_change_no_bit(straight: Path, tmp_path: Path) -> Non
 
 
 def test_one_process_trains_in_a_folder(tmp_path: Path) -> None:
-    with run_lock(tmp_path / "run"), pytest.raises(UserError, match="another process trains in this folder"):
+    with run_lock(tmp_path / "run"), pytest.raises(
+        UserError, match=f"process {os.getpid()} trains in this folder; wait for it"
+    ):
         run_training(shortened(1), tmp_path / "run")
     run_training(shortened(1), tmp_path / "run")
     assert not list((tmp_path / "run").glob(".*"))

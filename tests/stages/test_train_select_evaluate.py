@@ -7,11 +7,13 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -20,9 +22,10 @@ from pyarrow import parquet
 from dexhand_env.errors import UserError
 from dexhand_env.hand.joints import body_names
 from dexhand_env.intervals import wilson_interval
-from dexhand_env.rl.checkpoint import TRAINING_KEYS, load_checkpoint
+from dexhand_env.rl.checkpoint import TRAINING_KEYS, latest_checkpoint, load_checkpoint
 from dexhand_env.stages.evaluate import evaluate
 from dexhand_env.stages.inputs import SeedFolder
+from dexhand_env.stages.record import record_stage
 from dexhand_env.stages.select import select
 from dexhand_env.stages.train import loaded_sources, publish, train
 
@@ -200,6 +203,79 @@ def test_a_killed_training_goes_on_to_the_same_weights(mine: Path) -> None:
     assert [path.name for path in (mine / "runs").iterdir()] == [run.name]
 
 
+def train_anew(mine: Path) -> None:
+    """Train in a run folder that belongs to what this process has loaded by now."""
+    for folder in ("runs", FOLDER):
+        shutil.rmtree(mine / folder)
+    run_all(mine)
+
+
+@pytest.mark.parametrize("name", ["checkpoint_1.pth", "checkpoint_2.pth"])
+def test_a_deleted_checkpoint_of_the_run_folder_is_made_again(mine: Path, name: str) -> None:
+    """Also one in the middle: to go on from the last one would publish one fewer to select from."""
+    train_anew(mine)
+    before, file = digests(mine), run_folder(mine) / "nn" / name
+    file.unlink()
+    shutil.rmtree(mine / FOLDER)
+    run_all(mine)
+    assert file.exists()
+    assert digests(mine) == before
+    assert len(list((mine / "runs").iterdir())) == 1
+
+
+def test_a_damaged_checkpoint_of_the_run_folder_is_named_with_what_to_do(mine: Path) -> None:
+    train_anew(mine)
+    before, path = digests(mine), run_folder(mine) / "nn" / "checkpoint_2.pth"
+    path.write_bytes(path.read_bytes()[:1000])
+    with inside(mine), pytest.raises(UserError, match=r"checkpoint_2\.pth: is damaged.* delete it"):
+        train(NAME, SEED)
+    assert digests(mine) == before
+    path.unlink()
+    with inside(mine):
+        train(NAME, SEED)
+    assert digests(mine) == before
+
+
+def test_an_interrupted_training_publishes_what_an_undisturbed_one_does(mine: Path) -> None:
+    """SIGTERM, as a cluster sends it at the end of a job's time, leaves a checkpoint that is not on the schedule."""
+    for folder in ("runs", FOLDER):
+        shutil.rmtree(mine / folder)
+    path = mine / "results" / NAME / "config" / "train.json"
+    section = json.loads(path.read_text(encoding="utf-8"))
+    section["train"]["params"]["config"]["save_frequency"] = 2
+    path.write_text(json.dumps(section), encoding="utf-8")
+
+    def interrupt(log: Any, row: dict[str, float], agent: Any) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    with inside(mine):
+        with mock.patch("dexhand_env.rl.console.ConsoleLog.after_iteration", interrupt), pytest.raises(SystemExit):
+            train(NAME, SEED)
+        assert latest_checkpoint(run_folder(mine) / "nn") == run_folder(mine) / "nn" / "checkpoint_1.pth"
+        train(NAME, SEED)
+    assert read(mine, "stages/train.json")["resumed"] is True
+    published = {path.name for path in (mine / FOLDER / "checkpoints").iterdir()}
+    assert published - {"checkpoint_best.pth"} == {"checkpoint_2.pth"}
+
+
+def test_a_killed_publishing_leaves_nothing_behind(mine: Path) -> None:
+    left = mine / FOLDER / ".publish.killed" / "checkpoints"
+    left.mkdir(parents=True)
+    with inside(mine):
+        train(NAME, SEED)
+    assert not left.exists()
+
+
+def test_a_stage_that_is_at_work_keeps_others_out_and_is_named(mine: Path) -> None:
+    before = digests(mine)
+    message = f"{FOLDER}: process {os.getpid()} is in the select stage; wait for it or end it"
+    with inside(mine), record_stage("select", SeedFolder(NAME, SEED).record("select")):
+        with pytest.raises(UserError, match=message):
+            select(NAME, SEED)
+        evaluate(NAME, SEED)
+    assert digests(mine) == before
+
+
 def test_another_configuration_trains_in_another_folder(mine: Path) -> None:
     path = mine / "results" / NAME / "config" / "train.json"
     section = json.loads(path.read_text(encoding="utf-8"))
@@ -282,7 +358,7 @@ def test_publishing_replaces_what_was_there(mine: Path) -> None:
     (mine / FOLDER / "checkpoints" / "checkpoint_9.pth").touch()  # of an earlier, longer training
     (run / "nn" / "notes.txt").touch()
     with inside(mine):
-        publish(run, SeedFolder(NAME, SEED))
+        publish(run, SeedFolder(NAME, SEED), [1, 2])
     names = {path.name for path in (mine / FOLDER / "checkpoints").iterdir()}
     assert names - {"checkpoint_best.pth"} == {"checkpoint_1.pth", "checkpoint_2.pth"}
     assert (mine / FOLDER / "checkpoints").stat().st_mode & 0o777 == 0o755
@@ -299,7 +375,7 @@ def test_publishing_leaves_nothing_partial(mine: Path, broken: str) -> None:
     (mine / FOLDER / "checkpoints" / "checkpoint_9.pth").touch()
     before, names = digests(mine), {path.name for path in (mine / FOLDER).iterdir()}
     with inside(mine), pytest.raises(OSError, match="No such file"):
-        publish(run, SeedFolder(NAME, SEED))
+        publish(run, SeedFolder(NAME, SEED), [1, 2])
     assert {path.name for path in (mine / FOLDER).iterdir()} == names
     assert digests(mine) == before
 
