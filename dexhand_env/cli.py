@@ -48,7 +48,7 @@ def train(
             "begin with params: rewards.success=2 params.config.gamma=0.95",
         ),
     ] = None,
-    task: Annotated[str, _in_panel(ENVIRONMENT, "Task to train on.")] = "BaseTask",
+    task: Annotated[str, _in_panel(ENVIRONMENT, "Task to train on: its name, or path/to/file.py:Name.")] = "BaseTask",
     num_envs: Annotated[int, _in_panel(ENVIRONMENT, "Number of parallel environments.", min=1)] = 1024,
     sim_device: Annotated[
         str, _in_panel(ENVIRONMENT, "Device for physics: auto, cpu or cuda:<index>. auto: a GPU if it can be used.")

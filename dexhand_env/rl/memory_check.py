@@ -14,7 +14,7 @@ from dexhand_env.rl.free_memory import free_memory, used_memory
 from dexhand_env.rl.memory import RAM, MemoryNeeds
 from dexhand_env.rl.training import TrainingSpec
 from dexhand_env.sim.factory import simulation_memory
-from dexhand_env.tasks.registry import task_class
+from dexhand_env.tasks.registry import observation_sizes, task_class
 
 NUM_ENVS = "--num-envs"
 NOTHING_FITS = (
@@ -33,11 +33,12 @@ MISJUDGED = 1.25
 def memory_needs(spec: TrainingSpec) -> MemoryNeeds:
     """What decides the run's memory; the scene is compiled for its sizes, worlds are not made."""
     threads = max(spec.threads, spec.learner_threads)
+    sizes = observation_sizes(spec.task, spec.physics)
     scene = task_class(spec.task.task).scene(spec.task)
     return MemoryNeeds(
         physics=simulation_memory(scene, spec.physics, spec.task.sim.backend, spec.sim_device, spec.threads),
-        observations=spec.task.observation_length("policy"),
-        critic_observations=spec.task.observation_length("critic"),
+        observations=sizes["policy"],
+        critic_observations=sizes["critic"],
         actions=spec.task.actions.num_actions,
         params=spec.params,
         sim_device=spec.sim_device,

@@ -21,7 +21,7 @@ from dexhand_env.rl.checkpoint import TRAINING_KEYS, load_checkpoint
 from dexhand_env.rl.distributed import ALONE, Processes
 from dexhand_env.rl.events import write_events_at_once
 from dexhand_env.rl.history import History
-from dexhand_env.tasks.registry import make_env, try_out
+from dexhand_env.tasks.registry import make_env, observation_sizes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,12 +106,9 @@ def check_resumable(state: Dict[str, Any], spec: TrainingSpec, where: str, proce
         UserError: naming the first difference.
     """
     params = spec.params
-    observations = spec.task.observation_length("policy")
-    if observations is None:  # its code knows
-        observations = try_out(spec.task, spec.physics)["policy"]
     wanted = {
         "task": spec.task.task,
-        "observation_size": observations,
+        "observation_size": observation_sizes(spec.task, spec.physics)["policy"],
         "num_actions": spec.task.actions.num_actions,
         "network": {key: params[key] for key in ("algo", "model", "network")},
         "normalize_input": params["config"]["normalize_input"],

@@ -83,3 +83,13 @@ def try_out(config: Any, physics: Physics) -> Dict[str, int]:
         if not lines:
             raise
         raise UserError(f"{shown_path(source)}:{lines[-1]}", f"{type(error).__name__}: {error}") from error
+
+
+def observation_sizes(config: Any, physics: Physics) -> Dict[str, int]:
+    """The numbers of observations of the policy and of what only the critic sees, by ``policy`` and ``critic``.
+
+    Raises:
+        UserError: as :func:`try_out`, for a task whose observations are declared nowhere but in its code.
+    """
+    declared = {part: config.observation_length(part) for part in ("policy", "critic")}
+    return declared if None not in declared.values() else {"critic": 0, **try_out(config, physics)}
