@@ -11,6 +11,7 @@ EXPECTED_SKIPS = ("no browser", "no CUDA", "no Warp", "no Python 3.8", "no root"
 PIPELINE_GROUP = "pipeline"
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the pipeline's tests on one worker, and let it start with them, for they are the longest."""
     pipeline = [item for item in items if "tests/pipeline" in item.path.as_posix()]
