@@ -112,9 +112,12 @@ def kill(clone: Clone, plan: Kill, seconds: float) -> str:
             os.killpg(tool.pid, signal.SIGKILL)
             tool.wait()
             return "group"
-        victim = _victim(clone, tool.pid, plan)
-        name = " ".join(victim.cmdline()) if victim.is_running() else "nobody: it had ended"
-        victim.kill()
+        try:
+            victim = _victim(clone, tool.pid, plan)
+            name = " ".join(victim.cmdline())
+            victim.kill()
+        except psutil.NoSuchProcess:
+            name = "nobody: it had ended"
         tool.wait()
         return name
 
