@@ -93,6 +93,7 @@ def exclusive(lock_file: PathLike, where: str, what: str) -> Iterator[None]:
     import filelock  # not for those who only write
 
     path = Path(lock_file)
+    made_folder = not path.parent.exists()
     lock = filelock.FileLock(path)
     try:
         with needing_space(path):
@@ -107,10 +108,12 @@ def exclusive(lock_file: PathLike, where: str, what: str) -> Iterator[None]:
             path.write_text(f"{os.getpid()} {socket.gethostname()}", encoding="utf-8")
         yield
     finally:
-        path.unlink(
-            missing_ok=True
-        )  # a process that has just opened it notices, and does not lock a file without a name
+        # A process that has just opened it notices, and does not lock a file without a name.
+        path.unlink(missing_ok=True)
         lock.release()
+        if made_folder:
+            with contextlib.suppress(OSError):  # something has been written there
+                path.parent.rmdir()
 
 
 def _holder(lock_file: Path) -> str:

@@ -63,7 +63,7 @@ RUNS: Dict[str, Dict[str, Any]] = {
     },
 }
 MEASURE = """
-import json, resource, sys, tempfile
+import json, re, sys, tempfile
 from pathlib import Path
 from dexhand_env.rl.free_memory import used_memory
 from dexhand_env.rl.memory import RAM
@@ -73,7 +73,9 @@ spec = run_spec(json.loads(sys.argv[1]))
 before = used_memory(["cpu"])[RAM]
 with tempfile.TemporaryDirectory() as folder:
     run_training(spec, Path(folder) / "run")
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before)
+# getrusage would count the process that this one was started from, before it became this one.
+peak = re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())
+print(int(peak.group(1)) * 1024 - before)
 """
 
 
