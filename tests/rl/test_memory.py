@@ -14,6 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dexhand_env.config.layers import merge
 from dexhand_env.config.ppo import PPOParams, fit_minibatch, load_ppo, train_file
 from dexhand_env.errors import UserError
 from dexhand_env.rl.free_memory import cgroup_free_bytes, free_memory, used_memory
@@ -21,23 +22,13 @@ from dexhand_env.rl.memory import ADDRESS_SPACE, RAM, MemoryNeeds
 from dexhand_env.rl.memory_check import check_memory, fitting_num_envs, memory_needs, ran_out, room_after_failure
 from dexhand_env.sim.contract import SimulationMemory
 
+from .runs import CRITIC as SMALL_CRITIC
 from .runs import in_subprocess, params, spec, task
 
-CRITIC = {
-    "minibatch_size": 4096,
-    "mini_epochs": 1,
-    "learning_rate": 1e-3,
-    "lr_schedule": "constant",
-    "clip_value": True,
-    "normalize_input": True,
-    "truncate_grads": True,
-    "grad_norm": 1.0,
-    "network": {
-        "name": "actor_critic",
-        "central_value": True,
-        "mlp": {"units": [256, 128], "activation": "elu", "initializer": {"name": "default"}},
-    },
-}
+CRITIC = merge(
+    SMALL_CRITIC,
+    {"minibatch_size": 4096, "mini_epochs": 1, "lr_schedule": "constant", "network": {"mlp": {"units": [256, 128]}}},
+)
 # What the growth of a real run's memory is held against.
 RUNS: Dict[str, Dict[str, Any]] = {
     "64 worlds, large network": {
