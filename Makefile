@@ -11,7 +11,7 @@ SOURCES := dexhand_env workflow tests $(wildcard scripts benchmarks requirements
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run install install-gpu install-dev browser test test-slow check format bench plan lock clean distclean
+.PHONY: help run install install-gpu install-dev browser ssh-server test test-slow test-slurm check dag format bench plan lock clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -47,11 +47,22 @@ browser:
 	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
 	fi
 
-test: install-dev browser ## the tests, but for the slow ones (ARGS="-k name" for some)
-	python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow" $(ARGS)
+# Tests that share results over ssh start a server of their own; on CI it has to be installed.
+ssh-server:
+	@if [ "$$CI" = true ] && [ ! -x /usr/sbin/sshd ] && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends openssh-server >/dev/null; \
+	fi
+
+test: install-dev browser ssh-server ## the tests, but for the slow ones (ARGS="-k name" for some)
+	python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow and not slurm" $(ARGS)
 
 test-slow: install-dev browser ## the slow tests
 	python -m pytest -m slow $(ARGS) || [ $$? -eq 5 ] # 5: there is none
+
+test-slurm: install-dev ## the pipeline on a SLURM cluster of this one machine; needs root, apt-get installs SLURM
+	python -m pip install --disable-pip-version-check --quiet $(PINS) --editable '.[slurm]'
+	command -v slurmctld >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends slurm-wlm munge >/dev/null; }
+	python -m pytest -m slurm -s $(ARGS)
 
 check: install-dev ## format, lint, types, workflow
 	ruff format --check $(SOURCES)
@@ -69,13 +80,15 @@ format: install-dev ## put the sources into their format
 bench: install-dev ## measure the speeds of docs/benchmarks.md
 	python -m benchmarks $(ARGS)
 
+dag: install ## draw the jobs of an experiment (EXPERIMENT=...), as far as they are not done, in dag.svg
+	snakemake --rulegraph $(REPORT)
 plan: install ## rewrite dvc.yaml from workflow/stages.yaml and configs/experiments.yaml
 	python -m workflow.plan
 
 lock: ## pin what a clean install of pyproject.toml gives into requirements/
 	rm -rf $(VENV)-lock
 	$(PYTHON) -m venv $(VENV)-lock
-	$(VENV)-lock/bin/python -m pip install --disable-pip-version-check --quiet '.[dev]'
+	$(VENV)-lock/bin/python -m pip install --disable-pip-version-check --quiet '.[dev,slurm]'
 	$(VENV)-lock/bin/python requirements/lock.py
 	rm -rf $(VENV)-lock
 

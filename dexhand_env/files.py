@@ -42,8 +42,13 @@ def needing_space(path: PathLike) -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        remedy = "free space on that disk; then run the same command again"
-        raise UserError(str(path), f"cannot be written ({error.strerror})", remedy) from error
+        raise no_space(path, error) from error
+
+
+def no_space(path: PathLike, error: OSError) -> UserError:
+    """The error of a disk that is too full to write ``path``."""
+    remedy = "free space on that disk; then run the same command again"
+    return UserError(str(path), f"cannot be written ({error.strerror})", remedy)
 
 
 def write_bytes(path: PathLike, data: bytes) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Generator
 
 import pytest
 
-EXPECTED_SKIPS = ("no browser", "no CUDA", "no Warp", "no Python 3.8", "no root")
+EXPECTED_SKIPS = ("no browser", "no CUDA", "no Warp", "no Python 3.8", "no root", "no ssh server")
 # One session-wide clone serves all of these: under `-n 2 --dist loadgroup` they share a worker.
 PIPELINE_GROUP = "pipeline"
 

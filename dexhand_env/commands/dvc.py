@@ -1,4 +1,4 @@
-"""`dvc`, as an environment of this project has it: DVC 3.67, mended for killed processes and damaged files.
+"""`dvc`, as an environment of this project has it: DVC 3.67, mended for killed processes, damaged files and full disks.
 
 1. DVC writes dvc.lock and .dvc/tmp/rwlock in place, which takes 0.1 s and longer for dvc.lock. A kill in that time
    leaves half a file, and every later `dvc` refuses to start. Here both are replaced in one step.
@@ -8,6 +8,7 @@
    that process.
 4. DVC takes an object of its cache for whole if it is read-only, and would put a damaged one among the results without
    a word. Here the hash is compared (once, and again when the file's time or size changes).
+5. DVC has one message a file for a full disk. Here it has one, which says what to do.
 
 pyproject.toml installs this as the script `dvc`; it takes every command and option of DVC, and changes nothing else.
 """
@@ -15,7 +16,9 @@ pyproject.toml installs this as the script `dvc`; it takes every command and opt
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
+import logging
 import os
 import re
 import sys
@@ -32,7 +35,7 @@ from dvc_data.hashfile.db import HashFileDB
 from dvc_data.hashfile.db.local import LocalHashFileDB
 from dvc_objects.errors import ObjectFormatError
 
-from dexhand_env.files import write_text
+from dexhand_env.files import no_space, write_text
 
 IN_ONE_STEP = ("dvc.lock", dvc.rwlock.RWLOCK_FILE)
 BLOCKER = re.compile(r"^ +\(PID (\d+)\): (.*)$", re.MULTILINE)
@@ -76,6 +79,31 @@ def _check_object(self: LocalHashFileDB, oid: str, check_hash: bool = True, _inf
         raise DvcException(f"{found}; run the same command again, which pulls it or makes it anew") from None
 
 
+def _full_disk(error: BaseException | None) -> OSError | None:
+    """The error of a full disk that led to this one, if any did."""
+    while error is not None and not (isinstance(error, OSError) and error.errno == errno.ENOSPC):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+class _OneMessageOfAFullDisk(logging.Filter):
+    """Lets one message of a full disk through, in the words of files.needing_space."""
+
+    _said = False
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to print the record."""
+        error = _full_disk(record.exc_info[1] if record.exc_info else None)
+        if error is None:
+            return True
+        if self._said:
+            return False
+        self._said = True
+        file = os.path.relpath(error.filename2 or error.filename or os.curdir)
+        record.msg, record.args, record.exc_info = str(no_space(file, error)), (), None
+        return True
+
+
 def repair() -> None:
     """Put the repairs into the DVC that this process has imported."""
     open_file, check_blockers = LocalFileSystem.open, dvc.rwlock._check_blockers
@@ -96,6 +124,9 @@ def repair() -> None:
                 f"wait for it or end it with `kill {pid}`, then run the same command again"
             ) from None
 
+    once = _OneMessageOfAFullDisk()
+    for handler in logging.getLogger("dvc").handlers:
+        handler.addFilter(once)
     LocalHashFileDB.check = _check_object  # type: ignore[method-assign]
     LocalFileSystem.open = open_or_replace
     dvc.rwlock._check_blockers = check

@@ -10,8 +10,13 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from workflow.stamps import SNAKEMAKE_TIMESTAMP
+
 ROOT = Path(__file__).resolve().parents[2]
 TRACER = Path(__file__).with_name("tracer")
+TOOLS = ("snakemake", "dvc")
+UP_TO_DATE = "Data and pipelines are up to date."
+NOTHING = "Nothing to be done"
 JOB = re.compile(r"^Job \d+: (.*)$", re.MULTILINE)
 
 
@@ -61,6 +66,16 @@ class Clone:
         """Run `dvc repro`."""
         return self.dvc("repro", *arguments, check=check)
 
+    def everything(self, tool: str, check: bool = True) -> Run:
+        """Bring everything up to date by one of the tools."""
+        return self.snakemake(check=check) if tool == "snakemake" else self.repro(check=check)
+
+    def contents(self) -> dict[str, bytes]:
+        """The results and dvc.yaml, byte for byte."""
+        files = (path for path in (self.path / "results").rglob("*") if path.is_file())
+        kept = [self.path / "dvc.yaml", *(path for path in files if path.name != SNAKEMAKE_TIMESTAMP)]
+        return {path.relative_to(self.path).as_posix(): path.read_bytes() for path in kept}
+
     def git(self, *arguments: str) -> str:
         """Run git; returns what it printed."""
         return self.run("git", "-c", "user.name=Tester", "-c", "user.email=tester@example.com", *arguments).output
@@ -100,6 +115,19 @@ class Clone:
         # Without byte code every import opens its source, which is what the tracer looks for.
         environment.update(PYTHONPATH=str(TRACER), PYTHONDONTWRITEBYTECODE="1", DEXHAND_TRACE=str(self.trace))
         return environment
+
+
+def assert_up_to_date(clone: Clone) -> None:
+    """Neither tool finds anything to do, and the working tree is clean but for the edits and dvc.lock."""
+    assert UP_TO_DATE in clone.dvc("status").output
+    assert clone.repro().stages == []
+    run = clone.snakemake()
+    assert (NOTHING in run.output, run.stages) == (True, []), run.output
+
+
+def other(tool: str) -> str:
+    """The tool that is not this one."""
+    return TOOLS[1 - TOOLS.index(tool)]
 
 
 def jobs(run: Run) -> list[str]:

@@ -16,6 +16,7 @@ import psutil
 
 from .clone import Clone, Run
 
+TRAINING = "train-Tiny-1"
 SECTIONS = ("report", "train", "selection", "evaluation")
 TARGETS = ("snakemake", "dvc", "stage", "group")
 # Files that say when and how fast they were made.
@@ -27,7 +28,7 @@ REFUSAL = re.compile(r"process (\d+)\b.*; wait for it or end it")
 OUTPUT = {f"validate-Tiny-{name}": f"results/Tiny/config/{name}.json" for name in SECTIONS}
 OUTPUT |= {
     "plan": OUTPUT["validate-Tiny-report"],
-    "train-Tiny-1": "results/Tiny/seed1/history.csv",
+    TRAINING: "results/Tiny/seed1/history.csv",
     "select-Tiny-1": "results/Tiny/seed1/best.pth",
     "evaluate-Tiny-1": "results/Tiny/seed1/evaluation.json",
     "report-Tiny": "results/Tiny/report.html",
@@ -37,12 +38,19 @@ STAGES = ["plan", *(stage for stage in OUTPUT if stage != "plan")]
 
 @dataclass(frozen=True)
 class Kill:
-    """One kill: while ``tool`` is in ``stage``, ``fraction`` of its usual time after its beginning, ``target`` dies."""
+    """One kill: while ``tool`` is in ``stage``, ``target`` dies.
+
+    Args:
+        fraction: the moment, in the stage's usual time, counted from its beginning; for the training in tenths of its
+            usual time, counted from the last of ``checkpoints``.
+        checkpoints: how many new checkpoints the training has to write first.
+    """
 
     tool: str
     stage: str
     target: str
     fraction: float
+    checkpoints: int = 0
 
 
 def command(tool: str, stage: str | None) -> list[str]:
@@ -103,11 +111,16 @@ def stage_seconds(clone: Clone) -> dict[str, float]:
     return {stage: end - times[stage] for stage, end in zip(times, ends, strict=True)}
 
 
-def kill(clone: Clone, plan: Kill, seconds: float) -> str:
-    """Carry out one kill; returns whom it hit. A tool that outlives it is waited for, an orphan is not."""
+def kill(clone: Clone, plan: Kill, seconds: float) -> str | None:
+    """Carry out one kill; returns whom it hit (None: it was over). A tool that outlives it is waited for."""
+    before = trained(clone)
     with started(clone, plan.tool, plan.stage) as tool:
         begins(clone, tool, plan.stage)
-        time.sleep(plan.fraction * seconds)
+        while plan.checkpoints > len(trained(clone).keys() - before.keys()) and tool.poll() is None:
+            time.sleep(0.02)
+        time.sleep(plan.fraction * (seconds / 10 if plan.stage == TRAINING else seconds))
+        if tool.poll() is not None:
+            return None
         if plan.target == "group":
             os.killpg(tool.pid, signal.SIGKILL)
             tool.wait()
@@ -117,8 +130,9 @@ def kill(clone: Clone, plan: Kill, seconds: float) -> str:
             name = " ".join(victim.cmdline())
             victim.kill()
         except psutil.NoSuchProcess:
-            name = "nobody: it had ended"
-        tool.wait()
+            return None
+        finally:
+            tool.wait()
         return name
 
 

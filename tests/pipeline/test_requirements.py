@@ -27,7 +27,7 @@ def test_nothing_is_pinned_twice_and_everything_direct_is_pinned_as_allowed() ->
     assert compute.keys().isdisjoint(tools)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    for line in [*project["dependencies"], *extras["gpu"], *extras["dev"]]:
+    for line in [*project["dependencies"], *extras["gpu"], *extras["ssh"], *extras["slurm"], *extras["dev"]]:
         requirement = Requirement(line)
         if requirement.name == project["name"]:  # one extra brings another
             continue
