@@ -80,8 +80,9 @@ format: install-dev ## put the sources into their format
 bench: install-dev ## measure the speeds of docs/benchmarks.md
 	python -m benchmarks $(ARGS)
 
-dag: install ## draw the jobs of an experiment (EXPERIMENT=...), as far as they are not done, in dag.svg
-	snakemake --rulegraph $(REPORT)
+dag: install ## draw the jobs of a report (EXPERIMENT=...) in dag.svg; those that are done are dashed
+	snakemake --dag dot $(REPORT) | python -m workflow.draw dag.svg
+
 plan: install ## rewrite dvc.yaml from workflow/stages.yaml and configs/experiments.yaml
 	python -m workflow.plan
 

@@ -21,8 +21,11 @@ REPRODUCE = (
 )
 
 
-def prepare(root: Path) -> dict[str, tuple[int, ...]]:
-    """Rewrite dvc.yaml and the stamps where they are out of date; return each experiment's training seeds.
+def prepare(root: Path) -> tuple[dict[str, tuple[int, ...]], dict[str, list[str]]]:
+    """Rewrite dvc.yaml and the stamps where they are out of date.
+
+    Returns:
+        each experiment's training seeds, and each stage's reasons to run.
 
     A user's mistake ends the process with one line and exit code 2.
     """
@@ -32,8 +35,7 @@ def prepare(root: Path) -> dict[str, tuple[int, ...]]:
         for name, seeds in experiments.items():
             for folder in ("runs", *(f"results/{name}/seed{seed}" for seed in seeds)):
                 require_writable(root / folder)
-        refresh(root, plan)
-        return experiments
+        return experiments, refresh(root, plan)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None

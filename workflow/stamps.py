@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Optional
 
@@ -22,17 +21,23 @@ from dexhand_env.config.yaml_files import parse_yaml, read_yaml
 from dexhand_env.errors import UserError
 from dexhand_env.files import write_text
 from workflow.plan import Plan, Stage
+from workflow.reasons import differences
 
 LOCK_FILE = "dvc.lock"
 SNAKEMAKE_TIMESTAMP = ".snakemake_timestamp"
 
 
-def refresh(root: Path, plan: Plan) -> None:
-    """Renew the stamps of stages that have to run, and the outputs of stages that need not."""
+def refresh(root: Path, plan: Plan) -> dict[str, list[str]]:
+    """Renew the stamps of stages that have to run, and the outputs of stages that need not.
+
+    Returns:
+        for each stage what is new, in words; what other stages write is left out.
+    """
     stages: dict[str, Stage] = plan["stages"]
     produced = {out for stage in stages.values() for out in outputs(stage)}
     hashes = _Hashes(root)
     lock = _read_lock(root)
+    reasons = {}
     for name, stage in stages.items():
         own = {path: hashes.of(path) for path in stage["deps"] if path not in produced}
         params = read_params(root, stage)
@@ -41,19 +46,21 @@ def refresh(root: Path, plan: Plan) -> None:
         text = json.dumps(content, indent=1, sort_keys=True, default=str)
         if not stamp.exists() or stamp.read_text(encoding="utf-8") != text:
             write_text(stamp, text)
-        files = [root / path for path in outputs(stage)]
-        if not files or not all(path.exists() for path in files):
+        sizes = {path: _size(root / path) for path in outputs(stage)}
+        reasons[name] = differences(stage, params, own, sizes, lock.get(name))
+        files = [root / path for path in sizes]
+        if not files or None in sizes.values():
             continue
         inputs = [stamp, *(root / path for path in stage["deps"] if path in produced)]
         wants_to_run = max(_time(path) for path in inputs if path.exists()) > min(map(_time, files))
         # Snakemake would leave a missing input missing where what was made from it is there.
-        complete = name in lock and all(path.exists() for path in inputs)
-        made_from_this = complete and _made_from(stage, params, own, lock[name], root)
+        made_from_this = not reasons[name] and all(path.exists() for path in inputs)
         if not wants_to_run and not made_from_this:
             write_text(stamp, text)
         elif wants_to_run and made_from_this and _holds(lock[name], [*stage["deps"], *outputs(stage)], hashes):
             for path in files:
                 _touch(path)
+    return reasons
 
 
 def outputs(stage: Stage) -> list[str]:
@@ -72,26 +79,6 @@ def read_params(root: Path, stage: Stage) -> dict[str, Any]:
                 content = {}
             values[file] = {key: content[key] for key in (sorted(content) if keys is None else keys) if key in content}
     return values
-
-
-def _made_from(
-    stage: Stage, params: Mapping[str, Any], own: Mapping[str, Optional[str]], entry: Stage, root: Path
-) -> bool:
-    """Whether the outputs come from this command, these own sources and these parameters, and have the size they had.
-
-    As DVC does it, what dvc.lock holds beyond the stage's own lists counts for nothing.
-    """
-    if entry["cmd"] != stage["cmd"]:
-        return False
-    for file, keys in (item for listed in stage.get("params", []) for item in listed.items()):
-        recorded = entry.get("params", {}).get(file, {})
-        if (recorded if keys is None else {key: recorded[key] for key in keys if key in recorded}) != params[file]:
-            return False
-    deps = {item["path"]: item.get("md5") for item in entry.get("deps", [])}
-    outs = {item["path"]: item.get("size") for item in entry.get("outs", [])}
-    return all(deps.get(path) == value for path, value in own.items()) and all(
-        outs.get(path) == _size(root / path) for path in outputs(stage)
-    )
 
 
 def _holds(entry: Stage, paths: list[str], hashes: _Hashes) -> bool:
@@ -118,8 +105,10 @@ def _files(folder: Path) -> list[Path]:
     return [file for file in folder.rglob("*") if file.is_file() and file.name != SNAKEMAKE_TIMESTAMP]
 
 
-def _size(path: Path) -> int:
-    """Bytes of a file, or of all files of a folder."""
+def _size(path: Path) -> Optional[int]:
+    """Bytes of a file, or of all files of a folder; None where there is none."""
+    if not path.exists():
+        return None
     return sum(file.stat().st_size for file in (_files(path) if path.is_dir() else [path]))
 
 

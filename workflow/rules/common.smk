@@ -7,9 +7,10 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT))
 
 from workflow.commands import prefer_own_environment, prepare, reproduce_command
+from workflow.reasons import explain
 
 prefer_own_environment()
-SEEDS = prepare(ROOT)
+SEEDS, REASONS = prepare(ROOT)
 REPRODUCE = reproduce_command(ROOT)
 
 

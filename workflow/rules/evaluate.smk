@@ -17,7 +17,8 @@ rule evaluate:
     threads: 1
     params:
         stages="evaluate-{experiment}-{seed}",
+        why=explain(REASONS, "evaluate-{experiment}-{seed}"),
     message:
-        "Evaluating {wildcards.experiment}, seed {wildcards.seed}"
+        "Evaluating {wildcards.experiment}, seed {wildcards.seed} ({params.why})"
     shell:
         REPRODUCE

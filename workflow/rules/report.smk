@@ -23,7 +23,8 @@ rule report:
         "../envs/dexhand.yaml"
     params:
         stages="report-{experiment}",
+        why=explain(REASONS, "report-{experiment}"),
     message:
-        "Writing the report of {wildcards.experiment}"
+        "Writing the report of {wildcards.experiment} ({params.why})"
     shell:
         REPRODUCE

@@ -15,7 +15,8 @@ rule select:
     threads: 1
     params:
         stages="select-{experiment}-{seed}",
+        why=explain(REASONS, "select-{experiment}-{seed}"),
     message:
-        "Selecting the best checkpoint of {wildcards.experiment}, seed {wildcards.seed}"
+        "Selecting the best checkpoint of {wildcards.experiment}, seed {wildcards.seed} ({params.why})"
     shell:
         REPRODUCE

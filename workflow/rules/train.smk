@@ -14,7 +14,8 @@ rule train:
     threads: 1
     params:
         stages="train-{experiment}-{seed}",
+        why=explain(REASONS, "train-{experiment}-{seed}"),
     message:
-        "Training {wildcards.experiment}, seed {wildcards.seed}"
+        "Training {wildcards.experiment}, seed {wildcards.seed} ({params.why})"
     shell:
         REPRODUCE

@@ -11,7 +11,8 @@ rule validate:
         "../envs/dexhand.yaml"
     params:
         stages="plan validate-{experiment}-{section}",
+        why=explain(REASONS, "validate-{experiment}-{section}"),
     message:
-        "Checking {wildcards.section} of {wildcards.experiment}"
+        "Checking {wildcards.section} of {wildcards.experiment} ({params.why})"
     shell:
         REPRODUCE
