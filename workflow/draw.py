@@ -26,7 +26,7 @@ class _Box:
     xy = (0.0, 0.0)
 
     def __init__(self, node: pydot.Node) -> None:
-        self.lines = str(node.get_label()).strip('"').split("\\n")
+        self.lines = str(node.get("label")).strip('"').split("\\n")
         self.done = "dashed" in str(node.get("style"))
         self.w = max(map(len, self.lines)) * LETTER + 2 * MARGIN
         self.h = len(self.lines) * LINE + MARGIN

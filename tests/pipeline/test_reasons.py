@@ -8,11 +8,11 @@ import pytest
 
 from workflow.reasons import INPUTS_ARE_NEW, differences, explain
 
-STAGE = {"cmd": "run", "params": [{"a.yaml": ["x", "y"]}, {"b.yaml": None}]}
-PARAMS = {"a.yaml": {"x": {"z": 1, "w": 2}, "y": 3}, "b.yaml": {"k": [1]}}
+STAGE: dict[str, Any] = {"cmd": "run", "params": [{"a.yaml": ["x", "y"]}, {"b.yaml": None}]}
+PARAMS: dict[str, Any] = {"a.yaml": {"x": {"z": 1, "w": 2}, "y": 3}, "b.yaml": {"k": [1]}}
 SOURCES = {"code.py": "1f"}
 SIZES = {"out": 5}
-ENTRY = {
+ENTRY: dict[str, Any] = {
     "cmd": "run",
     "params": {"a.yaml": {**PARAMS["a.yaml"], "unrelated": 0}, "b.yaml": {"k": [1]}},
     "deps": [{"path": "code.py", "md5": "1f"}, {"path": "gone.py", "md5": "2"}],
