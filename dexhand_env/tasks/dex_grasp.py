@@ -16,6 +16,9 @@ from dexhand_env.sim.contract import Simulation
 from dexhand_env.sim.scene import Scene, SceneObject
 
 MOST_EXCESS = 5.0
+# An object that only touches the table falls for a physics step before contact acts, 1 mm deep at 10 ms. So it begins as
+# deep as a cube comes to rest.
+SETTLED_M = 3e-5
 
 
 @register_task(config_class=DexGraspConfig)
@@ -56,7 +59,7 @@ class DexGrasp(Task):
     def begin_episodes(self, worlds: torch.Tensor, randomness: EpisodeRandomness) -> torch.Tensor:
         drawn = self._lower + randomness.uniform(worlds, len(self._lower)) * (self._upper - self._lower)
         base, place, half_yaw, target = drawn[:, :6], drawn[:, 6:8], drawn[:, 8:9], drawn[:, 9:]
-        height, zeros = torch.full_like(half_yaw, self._rest_height_m), torch.zeros_like(place)
+        height, zeros = torch.full_like(half_yaw, self._rest_height_m - SETTLED_M), torch.zeros_like(place)
         self._poses = torch.cat((place, height, torch.cos(half_yaw), zeros, torch.sin(half_yaw)), dim=1)[:, None]
         self._target = torch.where(worlds[:, None], target, self._target)
         self._held_steps = self._held_steps.masked_fill(worlds, 0)
