@@ -47,7 +47,9 @@ class GraspObject(Section):
         round_about_z, alike = x == y, x == y == z
         if (self.shape in ("cube", "sphere") and not alike) or (self.shape == "cylinder" and not round_about_z):
             needed = "equal x and y" if self.shape == "cylinder" else "one size"
-            raise problem(f"found {shown(self.size_m)} for a {self.shape}", f"{needed}; a box may have three", ("size_m",))
+            raise problem(
+                f"found {shown(self.size_m)} for a {self.shape}", f"{needed}; a box may have three", ("size_m",)
+            )
         return self
 
 
@@ -93,7 +95,9 @@ class Failure(Section):
     """When an episode is lost."""
 
     reach_m: float = Field(
-        gt=0, le=2, description="the object is out of reach farther than this from the table's middle, seen from above, m"
+        gt=0,
+        le=2,
+        description="the object is out of reach farther than this from the table's middle, seen from above, m",
     )
 
 
@@ -120,18 +124,22 @@ class DexGraspConfig(TaskConfig):
         "object_velocity": ("velocity of the object: linear in world axes (m/s), angular in its own (rad/s)", 6),
         "target_position": ("position of the target in the world (m)", 3),
         "object_to_target": ("target minus position of the object (m)", 3),
+        "gentleness": ("1 while force and depth have been within their limits all episode, less the farther beyond", 1),
     }
     REWARD_NAMES: ClassVar[Optional[Mapping[str, str]]] = {
-        "reach": "half the thumb's nearness, half the mean of the three nearest other pads'; a pad at distance d from the "
-        "object's surface is exp(-d / near_m) near",
+        "reach": "half the thumb's nearness, half the mean of the three nearest other pads'; a pad at distance d from "
+        "the object's surface is exp(-d / near_m) near",
         "contact": "the thumb's hold x the best other finger's; a hold is nearness x tanh(force / force_n)",
         "lift": "height above where the object lay, over the target's, within 0 and 1",
-        "target": "at distance d: (2 exp(-d / far_m) + exp(-(d / close_m)^2)) / 3, by how far the object is off the table",
+        "target": "at distance d: (2 exp(-d / far_m) + exp(-(d / close_m)^2)) / 3, x height off the table / lifted_m, "
+        "at most 1",
         "hold": "1 within success.distance_m of the target, else 0",
         "excess_force": "sum over fingertips of force above force_limit_n, over that limit, each at most 5",
         "excess_penetration": "depth in the object above penetration_limit_m, over that limit, at most 5",
         "action_rate": "mean squared change of the actions since the last step",
         "success": "1 in the step in which the object has been held long enough, else 0",
+        "gentle_success": "in that step 1 / (1 + what the episode's largest force and depth were above their limits, "
+        "over those limits), else 0",
     }
 
     object: GraspObject = Field(description="what is to be grasped")
@@ -152,6 +160,8 @@ class DexGraspConfig(TaskConfig):
         farthest = math.sqrt(2.0) * max(self.start.object_position_range_m, self.target.position_range_m)
         if farthest > self.failure.reach_m:
             raise problem(
-                f"found {self.failure.reach_m:g}", f"at least {farthest:.2f}, where objects lie or targets are", ("failure", "reach_m")
+                f"found {self.failure.reach_m:g}",
+                f"at least {farthest:.2f}, where objects lie or targets are",
+                ("failure", "reach_m"),
             )
         return self

@@ -25,5 +25,5 @@ def force_columns(model: mujoco.MjModel, side: str) -> np.ndarray:
 
 
 def distance_columns(model: mujoco.MjModel, scene: Scene) -> np.ndarray:
-    """Columns of ``sensordata`` that hold the smallest contact distance of each object, (objects,); 0 without contact."""
+    """Columns of ``sensordata`` that hold each object's smallest contact distance, (objects,); 0 without contact."""
     return np.array([model.sensor(depth_sensor(item)).adr[0] + 1 for item in scene.objects], dtype=np.int64)

@@ -73,7 +73,7 @@ class MujocoWarpSimulation(Simulation):
         self._site_quaternions = torch.tensor(model.site_quat, dtype=torch.float32, device=self.device)
         forces, distances = force_columns(model, scene.side), distance_columns(model, scene)
         self._force_columns = torch.tensor(forces, device=self.device)
-        self._watched = warp.array(forces, dtype=int), warp.array(distances, dtype=int)
+        self._watched: List[warp.array] = [warp.array(forces, dtype=int), warp.array(distances, dtype=int)]
         # Peak forces of the fingertips, then depths in the objects.
         self._warp_peaks = warp.zeros((self.num_envs, len(forces) + len(distances)), dtype=float)
         self._peaks = warp.to_torch(self._warp_peaks)

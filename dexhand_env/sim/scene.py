@@ -122,6 +122,6 @@ def scene_mjcf(scene: Scene, physics: Physics) -> str:
         worldbody.insert(0, table)
     for item in scene.objects:
         worldbody.append(_object_body(item))
-        contact = {"body1": item.name, "num": "1", "reduce": "mindist", "data": "found dist"}
-        ElementTree.SubElement(sensors, "contact", name=depth_sensor(item), **contact)
+        all_contacts = {"name": depth_sensor(item), "body1": item.name, "num": "1"}
+        ElementTree.SubElement(sensors, "contact", {**all_contacts, "reduce": "mindist", "data": "found dist"})
     return ElementTree.tostring(root, encoding="unicode")

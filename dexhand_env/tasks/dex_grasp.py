@@ -16,8 +16,8 @@ from dexhand_env.sim.contract import Simulation
 from dexhand_env.sim.scene import Scene, SceneObject
 
 MOST_EXCESS = 5.0
-# An object that only touches the table falls for a physics step before contact acts, 1 mm deep at 10 ms. So it begins as
-# deep as a cube comes to rest.
+# An object that only touches the table falls for a physics step before contact acts, 1 mm deep at 10 ms. So it begins
+# as deep as a cube comes to rest.
 SETTLED_M = 3e-5
 
 
@@ -47,6 +47,8 @@ class DexGrasp(Task):
         self._poses = torch.zeros((self.num_envs, 1, 7), device=self.device)
         self._target = torch.zeros((self.num_envs, 3), device=self.device)
         self._held_steps = torch.zeros(self.num_envs, dtype=torch.int32, device=self.device)
+        scales = config.reward_scales
+        self._limits = torch.tensor([scales.force_limit_n, scales.penetration_limit_m], device=self.device)
         # Largest fingertip force (N) and deepest penetration (m) of the running episode.
         self._extremes = torch.zeros((self.num_envs, 2), device=self.device)
         self._measure()
@@ -110,7 +112,13 @@ class DexGrasp(Task):
             "hold": self._inside.to(torch.float32),
             "excess_force": _excess(self._forces, scales.force_limit_n).sum(dim=1),
             "excess_penetration": _excess(self._depth, scales.penetration_limit_m),
+            "gentle_success": self.successes() * self._gentleness(),
         }
+
+    def _gentleness(self) -> torch.Tensor:
+        """1 for an episode whose largest force and depth have been within their limits so far, towards 0 beyond."""
+        excess = torch.clamp(self._extremes / self._limits - 1.0, min=0.0).sum(dim=1)
+        return 1.0 / (1.0 + excess)
 
     def successes(self) -> torch.Tensor:
         return self._held_steps >= self.config.success.hold_steps
@@ -134,6 +142,7 @@ class DexGrasp(Task):
         known["object_velocity"] = lambda: sim.object_velocities[:, 0]
         known["target_position"] = lambda: self._target
         known["object_to_target"] = self._to_target
+        known["gentleness"] = lambda: self._gentleness()[:, None]
         return known
 
     def get_state(self) -> Dict[str, torch.Tensor]:
