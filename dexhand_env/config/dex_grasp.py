@@ -19,11 +19,11 @@ Place = Annotated[float, Field(ge=-1, le=1)]
 Length = Annotated[float, Field(ge=0, le=0.5)]
 Angle = Annotated[float, Field(ge=-math.pi, le=math.pi)]
 Height = Annotated[float, Field(gt=0, le=1)]
-Places3 = Annotated[Tuple[Place, Place, Place], FROM_LIST]
-Sizes3 = Annotated[Tuple[Size, Size, Size], FROM_LIST]
-Lengths3 = Annotated[Tuple[Length, Length, Length], FROM_LIST]
-Angles3 = Annotated[Tuple[Angle, Angle, Angle], FROM_LIST]
-Heights2 = Annotated[Tuple[Height, Height], FROM_LIST]
+Places3 = Annotated[Tuple[Place, ...], Field(min_length=3, max_length=3), FROM_LIST]
+Sizes3 = Annotated[Tuple[Size, ...], Field(min_length=3, max_length=3), FROM_LIST]
+Lengths3 = Annotated[Tuple[Length, ...], Field(min_length=3, max_length=3), FROM_LIST]
+Angles3 = Annotated[Tuple[Angle, ...], Field(min_length=3, max_length=3), FROM_LIST]
+Heights2 = Annotated[Tuple[Height, ...], Field(min_length=2, max_length=2), FROM_LIST]
 
 
 class GraspObject(Section):
@@ -36,7 +36,7 @@ class GraspObject(Section):
     mass_kg: float = Field(ge=0.005, le=2, description="its mass, kg")
 
     @property
-    def extents_m(self) -> Tuple[float, float, float]:
+    def extents_m(self) -> Tuple[float, ...]:
         """Its extent along x y z, m."""
         size = self.size_m
         return (size, size, size) if isinstance(size, float) else size
@@ -159,9 +159,6 @@ class DexGraspConfig(TaskConfig):
             )
         farthest = math.sqrt(2.0) * max(self.start.object_position_range_m, self.target.position_range_m)
         if farthest > self.failure.reach_m:
-            raise problem(
-                f"found {self.failure.reach_m:g}",
-                f"at least {farthest:.2f}, where objects lie or targets are",
-                ("failure", "reach_m"),
-            )
+            allowed = f"at least {math.ceil(farthest * 100.0) / 100.0:g}, beyond where objects may lie and targets be"
+            raise problem(f"found {self.failure.reach_m:g}", allowed, ("failure", "reach_m"))
         return self
