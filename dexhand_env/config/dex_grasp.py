@@ -138,8 +138,8 @@ class DexGraspConfig(TaskConfig):
         "excess_penetration": "depth in the object above penetration_limit_m, over that limit, at most 5",
         "action_rate": "mean squared change of the actions since the last step",
         "success": "1 in the step in which the object has been held long enough, else 0",
-        "gentle_success": "in that step 1 / (1 + what the episode's largest force and depth were above their limits, "
-        "over those limits), else 0",
+        "gentle_success": "in that step 1 - log(1 + x) / log(51), at least 0, else 0; x: by how much the episode's "
+        "largest force and depth were above their limits, over those limits",
     }
 
     object: GraspObject = Field(description="what is to be grasped")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Callable, Dict
 
 import torch
@@ -16,6 +17,7 @@ from dexhand_env.sim.contract import Simulation
 from dexhand_env.sim.scene import Scene, SceneObject
 
 MOST_EXCESS = 5.0
+ROUGH = 50.0  # force above its limit plus depth above its own, in limits, that leaves nothing of a gentle success
 # An object that only touches the table falls for a physics step before contact acts, 1 mm deep at 10 ms. So it begins
 # as deep as a cube comes to rest.
 SETTLED_M = 3e-5
@@ -116,9 +118,9 @@ class DexGrasp(Task):
         }
 
     def _gentleness(self) -> torch.Tensor:
-        """1 for an episode whose largest force and depth have been within their limits so far, towards 0 beyond."""
+        """1 for an episode whose largest force and depth have been within their limits so far, down to 0 for ROUGH."""
         excess = torch.clamp(self._extremes / self._limits - 1.0, min=0.0).sum(dim=1)
-        return 1.0 / (1.0 + excess)
+        return torch.clamp(1.0 - torch.log1p(excess) / math.log1p(ROUGH), min=0.0)
 
     def successes(self) -> torch.Tensor:
         return self._held_steps >= self.config.success.hold_steps
