@@ -1,6 +1,6 @@
 """Tables of every key, for the documentation: rendered from the schemas, so that they cannot drift from them.
 
-    python -m dexhand_env.config.describe docs/configuration.md configs/README.md
+    python -m dexhand_env.config.describe docs/configuration.md docs/dexgrasp.md configs/README.md
 
 rewrites, in each file, what stands between ``<!-- table NAME -->`` and ``<!-- end of table -->``.
 """
@@ -16,13 +16,14 @@ from pydantic import BaseModel
 
 from dexhand_env.config.allowed import field_type, in_words, is_model
 from dexhand_env.config.base_task import BaseTaskConfig
+from dexhand_env.config.dex_grasp import DexGraspConfig
 from dexhand_env.config.experiment import ExperimentFile
 from dexhand_env.config.layers import contains, value_at
 from dexhand_env.config.network import Initializer
 from dexhand_env.config.physics import Physics, physics_presets
 from dexhand_env.config.ppo import CentralValue, PPOFile, load_ppo, train_file
 from dexhand_env.config.registry import default_task
-from dexhand_env.config.task import COMMON_OBSERVATIONS
+from dexhand_env.config.task import COMMON_OBSERVATIONS, TaskConfig
 from dexhand_env.files import write_text
 
 _TABLE = re.compile(r"(<!-- table (\w+) -->\n)(.*?)(<!-- end of table -->)", re.DOTALL)
@@ -69,17 +70,26 @@ def _markdown(head: Row, rows: Sequence[Row]) -> str:
     return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |\n" for row in cells)
 
 
-def _observations() -> str:
+def _own_keys(model: Type[TaskConfig], task: str) -> str:
+    """The keys that a task has beyond those of every task."""
+    rows = _rows(model, default_task(task), ())
+    own = [row for row in rows if re.split(r"[`.]", row[0])[1] not in TaskConfig.model_fields]
+    return _markdown(("key", "allowed", "default", "meaning"), own)
+
+
+def _observations(model: Type[TaskConfig], task: str, common: bool = True) -> str:
     rows = []
-    for key, (meaning, length) in BaseTaskConfig.OBSERVATION_KEYS.items():
-        tasks = "every task" if key in COMMON_OBSERVATIONS else "BaseTask"
+    for key, (meaning, length) in (model.OBSERVATION_KEYS or {}).items():
+        if key in COMMON_OBSERVATIONS and not common:
+            continue
+        tasks = "every task" if key in COMMON_OBSERVATIONS else task
         rows.append((f"`{key}`", "number of actions" if length is None else str(length), tasks, meaning))
     return _markdown(("key", "values", "in", "meaning"), rows)
 
 
-def _rewards() -> str:
-    weights = default_task("BaseTask")["rewards"]
-    names = BaseTaskConfig.REWARD_NAMES or {}
+def _rewards(model: Type[TaskConfig], task: str) -> str:
+    weights = default_task(task)["rewards"]
+    names = model.REWARD_NAMES or {}
     rows = [(f"`{name}`", str(weights[name]), meaning) for name, meaning in names.items()]
     return _markdown(("term", "default weight", "meaning of the unweighted term"), rows)
 
@@ -96,8 +106,11 @@ def _presets() -> str:
 
 TABLES: Mapping[str, Callable[[], str]] = {
     "task": lambda: keys_table(BaseTaskConfig, default_task("BaseTask")),
-    "observations": _observations,
-    "rewards": _rewards,
+    "observations": lambda: _observations(BaseTaskConfig, "BaseTask"),
+    "rewards": lambda: _rewards(BaseTaskConfig, "BaseTask"),
+    "dexgrasp": lambda: _own_keys(DexGraspConfig, "DexGrasp"),
+    "dexgrasp_observations": lambda: _observations(DexGraspConfig, "DexGrasp", common=False),
+    "dexgrasp_rewards": lambda: _rewards(DexGraspConfig, "DexGrasp"),
     "physics": _presets,
     "ppo": lambda: keys_table(PPOFile, {"params": load_ppo(train_file("BaseTask")).dump()}),
     "initializer": lambda: keys_table(Initializer, {}),

@@ -41,6 +41,21 @@ def quaternion_from_hinges(angles: torch.Tensor) -> torch.Tensor:
     return products.reshape(-1, 8) @ _signs(angles.dtype, angles.device)
 
 
+def turned_back(vectors: torch.Tensor, quaternions: torch.Tensor) -> torch.Tensor:
+    """Vectors of the world in the axes of turned bodies.
+
+    Args:
+        vectors: (n, k, 3), k of each body.
+        quaternions: orientations of the bodies, unit, (n, 4).
+
+    Returns:
+        (n, k, 3): by the inverse rotation, v - 2 w (u x v) + 2 u x (u x v) with u the vector part.
+    """
+    w, u = quaternions[:, None, :1], quaternions[:, None, 1:].expand_as(vectors)
+    across = torch.linalg.cross(u, vectors)
+    return vectors + 2.0 * (torch.linalg.cross(u, across) - w * across)
+
+
 def angle_between(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     """Angle of the rotation that takes one orientation to the other, (n,) rad in [0, pi].
 

@@ -81,6 +81,13 @@ class Task(abc.ABC):
         """
         return torch.zeros((self.num_envs, len(self.hand.controls.lower)), device=self.device)
 
+    def initial_object_poses(self) -> Optional[torch.Tensor]:
+        """Where the objects of worlds that begin an episode are put, (num_envs, objects, 7) position and quaternion.
+
+        Asked for after ``begin_episodes``; the rows of the other worlds do not matter. None: as the scene has them.
+        """
+        return None
+
     def update(self, worlds: torch.Tensor) -> None:  # noqa: B027  (optional, not abstract)
         """Called once after each control step, before rewards: the place to count or measure.
 

@@ -135,7 +135,7 @@ class DexHandEnv:
     def _begin(self, worlds: torch.Tensor) -> None:
         controls = self.task.begin_episodes(worlds, self._randomness)
         joints = self.hand.begin(worlds, controls)
-        self.sim.reset(worlds, joints)
+        self.sim.reset(worlds, joints, self.task.initial_object_poses())
         self._lengths = self._lengths.masked_fill(worlds, 0)
         self._begun_at = self._begun_at.masked_fill(worlds, 0)
         self._returns = self._returns.masked_fill(worlds, 0.0)

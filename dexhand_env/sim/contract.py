@@ -93,6 +93,20 @@ class Simulation(abc.ABC):
 
     @property
     @abc.abstractmethod
+    def peak_fingertip_forces(self) -> torch.Tensor:
+        """Largest contact force on each fingertip in any physics step of the last ``step``, (num_envs, 5) in N.
+
+        Zero after a reset or ``set_state``; a backend may measure only from when somebody first asks.
+        """
+
+    @property
+    @abc.abstractmethod
+    def object_penetrations(self) -> torch.Tensor:
+        """How deep anything lay in each object at most, (num_envs, number of objects) in m, 0 or more; measured as the
+        peak forces are."""
+
+    @property
+    @abc.abstractmethod
     def object_positions(self) -> torch.Tensor:
         """(num_envs, number of objects, 3)."""
 

@@ -11,9 +11,10 @@ from mujoco import batch
 
 from dexhand_env.config.physics import Physics
 from dexhand_env.sim.contract import Simulation, SimulationCounters, SimulationMemory
-from dexhand_env.sim.mujoco_model import HAND_JOINTS, compile_scene, force_columns
+from dexhand_env.sim.mujoco_model import HAND_JOINTS, compile_scene, distance_columns, force_columns
 from dexhand_env.sim.scene import Scene
 
+FINGERTIPS = 5
 # Fields of a world that decide its future, contact warm start included: equal bits in, equal bits out.
 STATE_FIELDS = ("time", "qpos", "qvel", "ctrl", "qacc_warmstart")
 # Rows of ``Batch.warning``; numpy does not take MuJoCo's enumerations as indices.
@@ -92,6 +93,9 @@ class MujocoCpuSimulation(Simulation):
         self._nan_worlds = torch.zeros(num_envs, dtype=torch.bool)
         self._fresh: Dict[str, torch.Tensor] = {}
         self._force_columns = force_columns(self.model, scene.side)
+        self._distance_columns = distance_columns(self.model, scene)
+        # Peak forces of the fingertips, then depths in the objects; None until somebody asks, for watching takes time.
+        self._peaks: Optional[torch.Tensor] = None
 
     def _cached(self, name: str, source: torch.Tensor) -> torch.Tensor:
         if name not in self._fresh:
@@ -133,6 +137,20 @@ class MujocoCpuSimulation(Simulation):
         return -_float32(self._derive("sensordata")[:, self._force_columns])
 
     @property
+    def peak_fingertip_forces(self) -> torch.Tensor:
+        return self._watched_peaks()[:, :FINGERTIPS]
+
+    @property
+    def object_penetrations(self) -> torch.Tensor:
+        return self._watched_peaks()[:, FINGERTIPS:]
+
+    def _watched_peaks(self) -> torch.Tensor:
+        if self._peaks is None:
+            self._derive("sensordata")
+            self._peaks = torch.zeros((self.num_envs, FINGERTIPS + self._object_count))
+        return self._peaks
+
+    @property
     def object_positions(self) -> torch.Tensor:
         return self._object_qpos()[:, :, :3]
 
@@ -168,9 +186,24 @@ class MujocoCpuSimulation(Simulation):
             stage = mujoco.mjtStage.mjSTAGE_VEL
         else:
             stage = mujoco.mjtStage.mjSTAGE_NONE
-        self._batch.step(ids=ids, nstep=self._substeps, stage=stage)
+        if self._peaks is None:
+            self._batch.step(ids=ids, nstep=self._substeps, stage=stage)
+        else:
+            self._step_watching(ids, self._peaks)
         self._fresh.clear()
         self._note_warnings()
+
+    def _step_watching(self, ids: Optional[np.ndarray], peaks: torch.Tensor) -> None:
+        """One physics step at a time; each leaves the sensors of the state that it began with."""
+        rows = np.arange(self.num_envs) if ids is None else ids.astype(np.int64)
+        highest = torch.zeros((len(rows), peaks.shape[1]))
+        for _ in range(self._substeps):
+            self._batch.step(ids=ids)
+            sensors = _float32(self._derived["sensordata"][rows])
+            forces, depths = sensors[:, self._force_columns].norm(dim=-1), -sensors[:, self._distance_columns]
+            highest = torch.maximum(highest, torch.cat((forces, depths), dim=1))
+        self._batch.forward(ids, stage=mujoco.mjtStage.mjSTAGE_ACC)
+        self._peaks = peaks.index_copy(0, torch.from_numpy(rows), highest)
 
     def _note_warnings(self) -> None:
         counts = self._batch.warning[:, :, 1]
@@ -179,10 +212,15 @@ class MujocoCpuSimulation(Simulation):
             return
         broken = counts[:, NAN_WARNINGS].any(axis=1)
         self._nan_worlds = torch.from_numpy(broken)
+        self._forget_peaks(self._nan_worlds)
         self._nan_resets += int(broken.sum())
         self._contact_overflows += int(counts[:, OVERFLOW_WARNINGS].any(axis=1).sum())
         # Counted from zero again: MuJoCo clears the counts of a world that it puts back, so differences would mislead.
         counts[...] = 0
+
+    def _forget_peaks(self, worlds: torch.Tensor) -> None:
+        if self._peaks is not None:
+            self._peaks = self._peaks.masked_fill(worlds[:, None], 0.0)
 
     def reset(
         self,
@@ -199,6 +237,7 @@ class MujocoCpuSimulation(Simulation):
         self._ctrl[ids, :HAND_JOINTS] = joint_positions[ids].to(self._ctrl.dtype)
         if self._derived:
             self._batch.forward(ids, stage=mujoco.mjtStage.mjSTAGE_ACC)
+        self._forget_peaks(worlds)
         self._fresh.clear()
 
     def get_state(self) -> Dict[str, torch.Tensor]:
@@ -212,4 +251,5 @@ class MujocoCpuSimulation(Simulation):
         self._nan_resets, self._contact_overflows = state["counters"].tolist()
         if self._derived:
             self._batch.forward(stage=mujoco.mjtStage.mjSTAGE_ACC)
+        self._forget_peaks(torch.ones(self.num_envs, dtype=torch.bool))
         self._fresh.clear()

@@ -7,7 +7,7 @@ import numpy as np
 
 from dexhand_env.config.physics import Physics
 from dexhand_env.hand.joints import force_sensors
-from dexhand_env.sim.scene import Scene, scene_mjcf
+from dexhand_env.sim.scene import Scene, depth_sensor, scene_mjcf
 
 HAND_JOINTS = 26
 
@@ -22,3 +22,8 @@ def force_columns(model: mujoco.MjModel, side: str) -> np.ndarray:
     # The sensor holds (found, force).
     first_columns = [model.sensor(name).adr[0] + 1 for name in force_sensors(side)]
     return np.array(first_columns)[:, None] + np.arange(3)
+
+
+def distance_columns(model: mujoco.MjModel, scene: Scene) -> np.ndarray:
+    """Columns of ``sensordata`` that hold each object's smallest contact distance, (objects,); 0 without contact."""
+    return np.array([model.sensor(depth_sensor(item)).adr[0] + 1 for item in scene.objects], dtype=np.int64)

@@ -13,9 +13,10 @@ from mujoco_warp import OverflowType
 from dexhand_env.config.physics import Physics
 from dexhand_env.errors import UserError
 from dexhand_env.sim.contract import Simulation, SimulationCounters, SimulationMemory
-from dexhand_env.sim.mujoco_model import HAND_JOINTS, compile_scene, force_columns
+from dexhand_env.sim.mujoco_model import HAND_JOINTS, compile_scene, distance_columns, force_columns
 from dexhand_env.sim.scene import Scene
 from dexhand_env.sim.warp_kernels import announced
+from dexhand_env.sim.warp_peaks import keep_peaks
 
 # Room for contacts and constraint rows, a world. Contacts share theirs between worlds.
 CONTACTS, CONSTRAINTS = 64, 256
@@ -53,13 +54,13 @@ class MujocoWarpSimulation(Simulation):
         with announced(device), warp.ScopedDevice(device):
             self._model = _put_model(self._mujoco_model)
             self._data = mujoco_warp.make_data(self._mujoco_model, num_envs, nconmax=CONTACTS, njmax=CONSTRAINTS)
-            self._bind(scene.side)
+            self._bind(scene)
             self._step_graph = self._captured(physics.substeps)
             self._kinematics_graph = self._captured(0)
         self._stream: Optional[warp.Stream] = None
         self._place(torch.ones_like(self._nan_worlds), self._initial_qpos, torch.zeros_like(self._ctrl))
 
-    def _bind(self, side: str) -> None:
+    def _bind(self, scene: Scene) -> None:
         data, model = self._data, self._mujoco_model
         self._state = {name: warp.to_torch(getattr(data, name)) for name in STATE_FIELDS}
         self._qpos, self._qvel, self._ctrl = (self._state[name] for name in ("qpos", "qvel", "ctrl"))
@@ -70,7 +71,12 @@ class MujocoWarpSimulation(Simulation):
         self._site_positions = warp.to_torch(data.site_xpos)
         self._site_bodies = torch.tensor(model.site_bodyid, dtype=torch.int64, device=self.device)
         self._site_quaternions = torch.tensor(model.site_quat, dtype=torch.float32, device=self.device)
-        self._force_columns = torch.tensor(force_columns(model, side), device=self.device)
+        forces, distances = force_columns(model, scene.side), distance_columns(model, scene)
+        self._force_columns = torch.tensor(forces, device=self.device)
+        self._watched: List[warp.array] = [warp.array(forces, dtype=int), warp.array(distances, dtype=int)]
+        # Peak forces of the fingertips, then depths in the objects.
+        self._warp_peaks = warp.zeros((self.num_envs, len(forces) + len(distances)), dtype=float)
+        self._peaks = warp.to_torch(self._warp_peaks)
         self._nan_worlds = torch.zeros(self.num_envs, dtype=torch.bool, device=self.device)
         self._counts = torch.zeros(2, dtype=torch.int64, device=self.device)  # NaN resets, contact overflows
         self._ids: Dict[Tuple[str, ...], torch.Tensor] = {}
@@ -81,8 +87,12 @@ class MujocoWarpSimulation(Simulation):
         """A graph of some physics steps, or of forward kinematics alone."""
 
         def launch() -> None:
+            if substeps > 0:
+                self._warp_peaks.zero_()
             for _ in range(substeps):
                 mujoco_warp.step(self._model, self._data)
+                inputs = [self._data.sensordata, *self._watched, self._warp_peaks]
+                warp.launch(keep_peaks, dim=self._warp_peaks.shape, inputs=inputs)
             if substeps == 0:
                 mujoco_warp.kinematics(self._model, self._data)
 
@@ -147,6 +157,14 @@ class MujocoWarpSimulation(Simulation):
         return -self._sensordata[:, self._force_columns]
 
     @property
+    def peak_fingertip_forces(self) -> torch.Tensor:
+        return self._peaks[:, : len(self._force_columns)]
+
+    @property
+    def object_penetrations(self) -> torch.Tensor:
+        return self._peaks[:, len(self._force_columns) :]
+
+    @property
     def object_positions(self) -> torch.Tensor:
         return self._object_qpos()[:, :, :3]
 
@@ -182,7 +200,7 @@ class MujocoWarpSimulation(Simulation):
         self._note_broken(worlds)
 
     def _all_state(self) -> List[torch.Tensor]:
-        return [*self._state.values(), self._sensordata]
+        return [*self._state.values(), self._sensordata, self._peaks]
 
     def _note_broken(self, worlds: Optional[torch.Tensor]) -> None:
         """Find and put back worlds that are NaN, infinite or huge, by MuJoCo's own measure; count what was lost."""
@@ -200,7 +218,7 @@ class MujocoWarpSimulation(Simulation):
         """Put worlds into a state at rest, with nothing left of what was before."""
         self._qpos.copy_(torch.where(worlds[:, None], qpos, self._qpos))
         self._ctrl.copy_(torch.where(worlds[:, None], ctrl, self._ctrl))
-        for values in (self._state["time"], self._qvel, self._state["qacc_warmstart"], self._sensordata):
+        for values in (self._state["time"], self._qvel, self._state["qacc_warmstart"], self._sensordata, self._peaks):
             values.masked_fill_(_column(worlds, values), 0.0)
         self._changed()
 
@@ -224,6 +242,7 @@ class MujocoWarpSimulation(Simulation):
     def set_state(self, state: Dict[str, torch.Tensor]) -> None:
         for name, values in {**self._state, "sensordata": self._sensordata, "counters": self._counts}.items():
             values.copy_(state[name])
+        self._peaks.zero_()
         self._changed()
 
 

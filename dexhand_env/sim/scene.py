@@ -87,6 +87,11 @@ def _object_body(item: SceneObject) -> ElementTree.Element:
     return body
 
 
+def depth_sensor(item: SceneObject) -> str:
+    """The sensor that reads (number of contacts, smallest distance in m) of all contacts of an object."""
+    return f"{item.name}_depth"
+
+
 def scene_mjcf(scene: Scene, physics: Physics) -> str:
     """The scene as an MJCF document.
 
@@ -96,8 +101,10 @@ def scene_mjcf(scene: Scene, physics: Physics) -> str:
     root = hand_element(scene.side)
     root.insert(0, _option(physics))
     worldbody = root.find("worldbody")
+    sensors = root.find("sensor")
     hand = root.find("worldbody/body[@name='floating_base']")
-    assert worldbody is not None  # the hand's own file has both
+    assert worldbody is not None  # the hand's own file has all three
+    assert sensors is not None
     assert hand is not None
     hand.set("pos", _numbers((0.0, 0.0, scene.spawn_height_m)))
     if scene.table:
@@ -115,4 +122,6 @@ def scene_mjcf(scene: Scene, physics: Physics) -> str:
         worldbody.insert(0, table)
     for item in scene.objects:
         worldbody.append(_object_body(item))
+        all_contacts = {"name": depth_sensor(item), "body1": item.name, "num": "1"}
+        ElementTree.SubElement(sensors, "contact", {**all_contacts, "reduce": "mindist", "data": "found dist"})
     return ElementTree.tostring(root, encoding="unicode")

@@ -13,14 +13,17 @@ from dexhand_env.config.registry import default_task
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-@pytest.mark.parametrize("name", ["docs/configuration.md", "configs/README.md"])
+DOCUMENTS = ("docs/configuration.md", "docs/dexgrasp.md", "configs/README.md")
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
 def test_the_documents_hold_the_present_tables(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
-    assert render(text) == text, "run: python -m dexhand_env.config.describe docs/configuration.md configs/README.md"
+    assert render(text) == text, f"run: python -m dexhand_env.config.describe {' '.join(DOCUMENTS)}"
 
 
 def test_every_table_is_in_a_document() -> None:
-    text = "".join((ROOT / name).read_text(encoding="utf-8") for name in ("docs/configuration.md", "configs/README.md"))
+    text = "".join((ROOT / name).read_text(encoding="utf-8") for name in DOCUMENTS)
     assert all(f"<!-- table {name} -->" in text for name in TABLES)
 
 

@@ -66,7 +66,7 @@ def test_an_experiment_that_changes_nothing_differs_in_nothing_but_its_length(wr
 @pytest.mark.parametrize(
     ("changes", "place", "message"),
     [
-        ({"task": "DexGrasp"}, "task", "found the task 'DexGrasp'; allowed: BaseTask"),
+        ({"task": "DexHandover"}, "task", "found the task 'DexHandover'; allowed: BaseTask"),
         ({"tsk": 1}, "tsk", "unknown key; allowed: task (the nearest)"),
         ({"train": {"num_env": 1}}, "train.num_env", "unknown key; allowed: num_envs (the nearest)"),
         ({"train": {"num_envs": 0}}, "train.num_envs", "found 0; allowed: a whole number from 1"),

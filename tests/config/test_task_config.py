@@ -125,9 +125,9 @@ def test_a_bad_override_is_one_line_that_names_key_value_and_choice(override: st
 
 def test_a_task_that_does_not_exist_yet_is_unknown() -> None:
     with pytest.raises(UserError) as raised:
-        load_task("DexGrasp")
+        load_task("DexHandover")
     assert str(raised.value) == (
-        "--task: found the task 'DexGrasp'; allowed: BaseTask, or a file and its task: my_task.py:MyTask"
+        "--task: found the task 'DexHandover'; allowed: BaseTask, DexGrasp, or a file and its task: my_task.py:MyTask"
     )
     with pytest.raises(UserError, match=r"allowed: BaseTask \(the nearest\)"):
         load_task("basetask")

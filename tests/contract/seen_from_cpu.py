@@ -43,6 +43,14 @@ class SeenFromCpu(Simulation):
         return self._sim.fingertip_forces.cpu()
 
     @property
+    def peak_fingertip_forces(self) -> torch.Tensor:
+        return self._sim.peak_fingertip_forces.cpu()
+
+    @property
+    def object_penetrations(self) -> torch.Tensor:
+        return self._sim.object_penetrations.cpu()
+
+    @property
     def object_positions(self) -> torch.Tensor:
         return self._sim.object_positions.cpu()
 

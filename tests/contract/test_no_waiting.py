@@ -8,23 +8,26 @@ import pytest
 import torch
 
 from dexhand_env.config.physics import load_physics
+from dexhand_env.config.registrations import package_tasks
+from dexhand_env.config.registry import find_task, load_task
 from dexhand_env.env.randomness import TrainingRandomness
 from dexhand_env.env.vec_env import DexHandEnv
 from dexhand_env.rl.statistics import TrainingStatistics
 from dexhand_env.sim.backends import find_driver, warp_installed, why_no_warp
 from dexhand_env.tasks.registry import make_env
-from tests.env.environments import base_task
 
 WORLDS, STEPS = 64, 30
 
 
-@pytest.fixture(scope="module")
-def env() -> Iterator[DexHandEnv]:
-    """BaseTask with every observation, on the first GPU; short episodes, so that some end in every step."""
+@pytest.fixture(scope="module", params=package_tasks())
+def env(request: pytest.FixtureRequest) -> Iterator[DexHandEnv]:
+    """Every task with every observation, on the first GPU; short episodes, so that some end in every step."""
     if why_no_warp(find_driver(), 0, warp_installed()) is not None:
         pytest.skip("no CUDA")
-    config = base_task(episode_length_steps=10)
-    config = base_task(episode_length_steps=10, observations={"policy": list(config.OBSERVATION_KEYS), "critic": []})
+    keys = find_task(request.param).config_class.OBSERVATION_KEYS
+    assert keys is not None
+    short = {"episode_length_steps": 10, "success": {"hold_steps": 5}}
+    config = load_task(request.param, {**short, "observations": {"policy": list(keys), "critic": []}})
     device = torch.device("cuda:0")
     env = make_env(config, load_physics("fast"), WORLDS, TrainingRandomness(0, device), "cuda:0")
     for _ in range(3):  # what is copied to the GPU once has been

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dexhand_env.env.rotations import angle_between, quaternion_from_hinges
+from dexhand_env.env.rotations import angle_between, quaternion_from_hinges, turned_back
 
 angles = st.tuples(*[st.floats(-math.pi, math.pi)] * 3)
 axes = st.tuples(*[st.floats(-1.0, 1.0)] * 3).filter(lambda axis: np.linalg.norm(axis) > 0.1)
@@ -98,3 +98,11 @@ def test_batches_are_rows() -> None:
     for row in range(7):
         torch.testing.assert_close(whole[row], quaternion_from_hinges(values[[row]])[0])
     assert angle_between(whole, whole.roll(1, 0)).shape == (7,)
+
+
+@given(angles, axes)
+def test_what_is_turned_back_was_turned_by_the_matrix(hinges: tuple[float, ...], vector: tuple[float, ...]) -> None:
+    quaternion = quaternion_from_hinges(single(hinges))
+    turned = torch.tensor(matrix(quaternion[0]) @ np.array(vector), dtype=torch.float32)
+    found = turned_back(turned.expand(1, 2, 3), quaternion)
+    np.testing.assert_allclose(found[0].numpy(), [vector, vector], atol=2e-6)

@@ -75,7 +75,7 @@ def test_a_comment_or_the_order_of_keys_changes_nothing(root: Path) -> None:
     [
         ("num_envs: 512", "num_envs: 500", "2048 does not divide horizon_length 16 x num_envs 500 = 8000"),
         ("num_envs: 512", "num_env: 512", "configs/BaseTask.yaml:8:3: train.num_env: unknown key"),
-        ("task: BaseTask", "task: DexGrasp", "configs/BaseTask.yaml:2:1: task: found the task 'DexGrasp'"),
+        ("task: BaseTask", "task: DexHandover", "configs/BaseTask.yaml:2:1: task: found the task 'DexHandover'"),
         ("first_seed: 2000000", "first_seed: 1000000", "the first free first_seed is 1000256"),
         ("{success_goal: 0.95}", "{success_goal: 0.95", "not valid YAML"),
     ],
