@@ -7,16 +7,14 @@ from collections.abc import Generator
 import pytest
 
 EXPECTED_SKIPS = ("no browser", "no CUDA", "no Warp", "no Python 3.8", "no root", "no ssh server")
-# One session-wide clone serves all of these: under `-n 2 --dist loadgroup` they share a worker.
-PIPELINE_GROUP = "pipeline"
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the pipeline's tests on one worker, and let it start with them, for they are the longest."""
+    """Keep the pipeline's tests of one file on one worker, and begin with them, for they are the longest."""
     pipeline = [item for item in items if "tests/pipeline" in item.path.as_posix()]
     for item in pipeline:
-        item.add_marker(pytest.mark.xdist_group(PIPELINE_GROUP))
+        item.add_marker(pytest.mark.xdist_group(item.path.stem))
     items[:] = pipeline + [item for item in items if item not in pipeline]
 
 

@@ -28,9 +28,8 @@ def differences(
         sizes: bytes of its outputs; None for what is not there.
         entry: the stage in dvc.lock; None where it has not run.
     """
-    missing = [f"{path} is missing" for path, size in sizes.items() if size is None]
     if entry is None:
-        return missing or ["it has not run here"]
+        return ["it has not run here"]
     found = [] if entry["cmd"] == stage["cmd"] else ["its command changed"]
     for file, keys in (item for listed in stage.get("params", []) for item in listed.items()):
         recorded = entry.get("params", {}).get(file, {})
@@ -39,7 +38,7 @@ def differences(
     before = {item["path"]: item.get("md5") for item in entry.get("deps", [])}
     found += [f"{path} changed" for path, value in sources.items() if before.get(path) != value]
     written = {item["path"]: item.get("size") for item in entry.get("outs", [])}
-    found += missing
+    found += [f"{path} is missing" for path, size in sizes.items() if size is None]
     found += [f"{path} changed" for path, size in sizes.items() if size is not None and written.get(path) != size]
     return found
 

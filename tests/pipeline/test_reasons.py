@@ -28,7 +28,7 @@ def test_nothing_differs() -> None:
     ("changed", "words"),
     [
         ({"entry": None}, "it has not run here"),
-        ({"entry": None, "sizes": {"out": None}}, "out is missing"),
+        ({"entry": None, "sizes": {"out": None}}, "it has not run here"),
         ({"sizes": {"out": None}}, "out is missing"),
         ({"sizes": {"out": 6}}, "out changed"),
         ({"stage": {**STAGE, "cmd": "other"}}, "its command changed"),

@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -63,37 +63,34 @@ def commit(clone: Clone) -> None:
     clone.git("commit", "--quiet", "--message", "Results")
 
 
-@pytest.mark.parametrize("remote", ["folder", "ssh"])
-def test_whoever_pulls_has_nothing_to_do(done: Clone, tmp_path: Path, remote: str) -> None:
-    if remote == "folder":
-        done.dvc("remote", "add", "--default", "store", str(tmp_path / "store"))
-        shared_by(done, tmp_path)
-        return
-    if SERVER is None:
-        pytest.skip("no ssh server")
-    with ssh_server(tmp_path / "ssh") as port:
-        user = getpass.getuser()
-        done.dvc("remote", "add", "--default", "store", f"ssh://{user}@127.0.0.1:{port}{tmp_path}/store")
-        done.dvc("remote", "modify", "store", "keyfile", str(tmp_path / "ssh/user_key"))
-        shared_by(done, tmp_path)
+WAYS = {"pull": ["dvc", "pull"], "snakemake": ["snakemake", "--cores", "1"], "repro": ["dvc", "repro", "--pull"]}
 
 
-def shared_by(done: Clone, tmp_path: Path) -> None:
-    """Push, clone three times, and bring each clone's results there in another way."""
+def share(done: Clone, tmp_path: Path, ways: Iterable[str]) -> None:
+    """Push, make a clone for each way of getting the results there, and find nothing left to do in it."""
     commit(done)
     done.dvc("push", "--run-cache")
-    clones = []
-    for name in ("pulled", "snakemake", "dvc"):
-        done.git("clone", "--quiet", str(done.path), str(tmp_path / name))
-        clones.append(Clone(tmp_path / name, tmp_path / f"{name}-trace"))
-    pulled, by_snakemake, by_dvc = clones
-    pulled.dvc("pull")
-    assert by_snakemake.snakemake().stages == []
-    assert by_dvc.repro("--pull").stages == []
-    for clone in clones:
+    for way in ways:
+        done.git("clone", "--quiet", str(done.path), str(tmp_path / way))
+        clone = Clone(tmp_path / way, tmp_path / f"{way}-trace")
+        assert clone.run(*WAYS[way]).stages == []
         assert_up_to_date(clone)
         assert clone.git("status", "--porcelain") == ""
         assert (clone.path / REPORT).read_bytes() == (done.path / REPORT).read_bytes()
+
+
+def test_a_clone_gets_the_results_from_a_folder(done: Clone, tmp_path: Path) -> None:
+    done.dvc("remote", "add", "--default", "store", str(tmp_path / "store"))
+    share(done, tmp_path, WAYS)
+
+
+@pytest.mark.skipif(SERVER is None, reason="no ssh server")
+def test_a_clone_gets_the_results_over_ssh(done: Clone, tmp_path: Path) -> None:
+    with ssh_server(tmp_path / "ssh") as port:
+        store = f"ssh://{getpass.getuser()}@127.0.0.1:{port}{tmp_path}/store"
+        done.dvc("remote", "add", "--default", "store", store)
+        done.dvc("remote", "modify", "store", "keyfile", str(tmp_path / "ssh/user_key"))
+        share(done, tmp_path, ["snakemake"])
 
 
 def test_an_older_result_comes_from_the_remote(done: Clone, tmp_path: Path) -> None:
