@@ -37,7 +37,7 @@ class DeviceRate:
         self.rate.fill_(rate)
 
     def adapt(self, kl: torch.Tensor, threshold: float) -> None:
-        """rl_games' adaptive schedule: lower where a minibatch moved the policy by too much, higher where by too little.
+        """rl_games' adaptive schedule: lower where a minibatch moved the policy too far, higher where not far enough.
 
         Args:
             kl: how far the minibatch moved the policy, a scalar tensor.
@@ -49,7 +49,7 @@ class DeviceRate:
 
 
 def plain_optimizer_state(optimizer: torch.optim.Optimizer, rate: float) -> Dict[str, Any]:
-    """The optimizer's state as it would be with a plain number for its rate: a checkpoint is the same for every device."""
+    """The optimizer's state with a plain number for its rate: checkpoints do not tell where the rate was."""
     state = optimizer.state_dict()
     for group in state["param_groups"]:
         group.update(lr=rate, capturable=False)

@@ -18,12 +18,12 @@ from rl_games.common.a2c_common import swap_and_flatten01
 from dexhand_env.rl.captured_step import CapturedStep, Minibatch, Step
 from dexhand_env.rl.device_rate import DeviceRate
 
-# A ``schedule_type`` that rl_games does not know: the learning rate has been adapted, it need not ask for the KL divergence.
+# A ``schedule_type`` that rl_games does not know, so that it does not ask for the KL divergence to adapt the rate.
 ADAPTED_HERE = "on the device"
 
 
 def sample(mean: torch.Tensor, deviation: torch.Tensor) -> torch.Tensor:
-    """Normal random numbers, the same on the CPU as torch.normal's, which would have a GPU check the deviations first."""
+    """Normal random numbers. torch.normal gives the same on the CPU, and has a GPU wait to check the deviations."""
     if mean.device.type == "cpu":
         return torch.normal(mean, deviation)
     return torch.randn_like(mean).mul_(deviation).add_(mean)
@@ -37,6 +37,10 @@ class PPO(A2CAgent):
     """
 
     device_rate: Optional[DeviceRate] = None
+    obs: Dict[str, torch.Tensor]
+    dones: torch.Tensor
+    entropy_coef: float
+    schedule_type: str
     _step: Step
 
     def learn_on_device(self, captured: bool) -> None:
@@ -138,7 +142,9 @@ class PPO(A2CAgent):
         self.set_train()
         losses, mean, deviation = self._step(minibatch)
         a_loss, c_loss, entropy, kl, b_loss, learning_rate = losses.clone().unbind()  # the next step writes over them
-        if self.schedule_type == ADAPTED_HERE and not self.is_adaptive_lr:  # these schedules do not look at the KL divergence
+        if (
+            self.schedule_type == ADAPTED_HERE and not self.is_adaptive_lr
+        ):  # these schedules do not look at the KL divergence
             self.last_lr, self.entropy_coef = self.scheduler.update(
                 self.last_lr, self.entropy_coef, self.epoch_num, 0, kl_dist=0.0
             )

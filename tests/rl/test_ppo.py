@@ -21,7 +21,7 @@ from .runs import critic_spec, differences, params, spec
 
 CPU = torch.device("cpu")
 ITERATIONS = 4
-# Rates that the adaptive schedule changes often: with this threshold the first steps are too long, later ones too short.
+# With this threshold the schedule changes the rate often: the first steps are too long, later ones too short.
 ADAPTIVE = {"kl_threshold": 2e-3, "learning_rate": 1e-3}
 SCHEDULES: Dict[str, Dict[str, Any]] = {
     "adaptive": ADAPTIVE,
@@ -78,8 +78,10 @@ def trained(cls: Type[DexHandAgent], settings: TrainingSpec, folder: Path) -> Di
 @pytest.mark.parametrize("make", TRAININGS.values(), ids=TRAININGS.keys())
 def test_a_rollout_is_that_of_rl_games(tmp_path: Path, make: Callable[..., TrainingSpec]) -> None:
     """Every bit of rollouts, some of whose episodes time out, and of the random numbers left after them."""
-    found, rollouts, settings = [], 6, make()
-    hard = settings.task.model_copy(update={"success": load_task("BaseTask").success})
+    found: List[Any] = []
+    rollouts, settings = 6, make()
+    defaults: Any = load_task("BaseTask")
+    hard = settings.task.model_copy(update={"success": defaults.success})
     settings = dataclasses.replace(settings, task=hard)
     for cls in (DexHandAgent, Stock):
         agent = agent_of(cls, settings, tmp_path / cls.__name__)
