@@ -241,14 +241,23 @@ class MujocoWarpSimulation(Simulation):
 
     def set_state(self, state: Dict[str, torch.Tensor]) -> None:
         for name, values in {**self._state, "sensordata": self._sensordata, "counters": self._counts}.items():
-            values.copy_(state[name])
+            if name in state:
+                values.copy_(state[name])
+            else:  # MuJoCo on the CPU computes it anew when somebody looks
+                values.zero_()
         self._peaks.zero_()
         self._changed()
 
 
-def memory_needed(scene: Scene, physics: Physics) -> SimulationMemory:
-    """What :class:`MujocoWarpSimulation` takes, from measurements and the number of velocities."""
+def memory_needed(scene: Scene, physics: Physics, device: str) -> SimulationMemory:
+    """What :class:`MujocoWarpSimulation` takes, from measurements and the number of velocities.
+
+    Raises:
+        UserError: a scene with something that MuJoCo Warp does not support; asked for memory, one is refused early.
+    """
     model = compile_scene(scene, physics)
+    with announced(device), warp.ScopedDevice(device):
+        _put_model(model)
     return SimulationMemory(
         fixed_bytes=FIXED_BYTES,
         world_bytes=WORLD_BYTES * model.nv // MEASURED_VELOCITIES,
