@@ -123,12 +123,9 @@ class DexHandAgent(PPO):
 
     def get_full_state_weights(self) -> Dict[str, Any]:
         """Everything that decides how training goes on: tensors and plain values only. For all processes."""
-        prefix = "_orig_mod."  # of a compiled model
-        weights = self.model.state_dict().items()
-        model = {name[len(prefix) :] if name.startswith(prefix) else name: value for name, value in weights}
         state: Dict[str, Any] = {
             **self._policy_description,
-            "model": model,
+            "model": dict(self.model.state_dict()),
             **self._critic_state(),
             "optimizer": plain_optimizer_state(self.optimizer, float(self.last_lr)),
             "iteration": self.epoch_num,
