@@ -14,7 +14,6 @@ import dataclasses
 import importlib.util
 import json
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from typing import Any
 import torch
 
 from benchmarks.cube_task import CubeTask
+from benchmarks.memory import Memory, predicted_gb, used_gb
 from benchmarks.raw_physics import raw_physics
 from benchmarks.training import seconds, synchronize, time_training
 from dexhand_env.config.physics import load_physics
@@ -58,7 +58,7 @@ class Speed:
         raw_ms, env_ms, policy_ms, update_ms, rest_ms: of one control step; ``policy_ms`` is the rest of the rollout,
             ``rest_ms`` of the iteration: divergence checks, history, TensorBoard.
         alone_ms: see :class:`benchmarks.training.TrainingTime`.
-        memory_gb: of the GPU in all, of the process on the CPU.
+        memory: what training takes, and the prediction.
     """
 
     worlds: int
@@ -74,7 +74,7 @@ class Speed:
     update_ms: float
     rest_ms: float
     alone_ms: dict[str, float]
-    memory_gb: float
+    memory: Memory
     nan_resets: int
     contact_overflows: int
 
@@ -121,23 +121,19 @@ def rollout(options: argparse.Namespace, env: DexHandEnv, worlds: int) -> tuple[
     return env_s, raw_s
 
 
-def _memory_gb(device: str) -> float:
-    if device == "cpu":
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    free, total = torch.cuda.mem_get_info(device)
-    return (total - free) / 1e9
-
-
 def measure(options: argparse.Namespace, worlds: int) -> Speed:
     """Everything about one number of worlds, in this process."""
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
+    begun_with = used_gb(options.device)
     made_s = time.perf_counter()
     env = make_env(options, worlds)
     synchronize(options.device)
     made_s = time.perf_counter() - made_s
-    training = time_training(_ppo(options, worlds), env, options.device, options.iterations)
-    memory_gb = _memory_gb(options.device)
+    params, scene = _ppo(options, worlds), TASKS[options.scene].scene(env.task.config)
+    training = time_training(params, env, options.device, options.iterations)
+    predicted = predicted_gb(env, scene, load_physics(options.physics), params, options.device, options.threads)
+    memory = Memory(used_gb(options.device), begun_with, predicted)
     env_s, raw_s = rollout(options, env, worlds)
     raw_ms, env_ms = (statistics.median(values) / options.steps * 1e3 for values in (raw_s, env_s))
     counters = env.sim.counters()
@@ -155,7 +151,7 @@ def measure(options: argparse.Namespace, worlds: int) -> Speed:
         update_ms=training.update_ms,
         rest_ms=training.iteration_ms - training.rollout_ms - training.update_ms,
         alone_ms=training.alone_ms,
-        memory_gb=memory_gb,
+        memory=memory,
         nan_resets=counters.nan_resets,
         contact_overflows=counters.contact_overflows,
     )
@@ -188,7 +184,8 @@ def table(speeds: list[dict[str, Any]]) -> str:
     rates = ("worlds", "raw physics", "env.step", "of raw", "training", "of raw")
     alone = tuple(speeds[0]["alone_ms"]) if speeds else ()
     costs = ("ms a step: raw", "env", "policy", "update", "rest", *(f"{name} alone" for name in alone))
-    heading = (*rates, *costs, "memory, GB", "made in, s", "broken", "lost")
+    memory = ("memory, GB", "of it new", "predicted")
+    heading = (*rates, *costs, *memory, "made in, s", "broken", "lost")
     lines = ["| " + " | ".join(heading) + " |", "|" + "---|" * len(heading)]
     for row in speeds:
         cells = [
@@ -204,7 +201,9 @@ def table(speeds: list[dict[str, Any]]) -> str:
             f"{row['update_ms']:.2f}",
             f"{row['rest_ms']:.2f}",
             *(f"{row['alone_ms'][name]:.2f}" for name in alone),
-            f"{row['memory_gb']:.2f}",
+            f"{row['memory']['used']:.2f}",
+            f"{row['memory']['used'] - row['memory']['begun_with']:.2f}",
+            f"{row['memory']['predicted']:.2f}",
             f"{row['made_s']:.0f}",
             str(row["nan_resets"]),
             str(row["contact_overflows"]),
