@@ -31,7 +31,7 @@ def test_the_shipped_experiment_is_what_was_measured_to_learn_fast() -> None:
 
 def test_the_experiment_for_a_gpu_waits_for_a_line_in_the_list(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
-    with pytest.raises(UserError, match="experiments.yaml: no experiment BaseTaskGPU"):
+    with pytest.raises(UserError, match=r"experiments\.yaml: no experiment BaseTaskGPU"):
         load_experiment("BaseTaskGPU", tmp_path)
     (tmp_path / "configs" / "experiments.yaml").write_text("BaseTaskGPU: [1]\n", encoding="utf-8")
     experiment = load_experiment("BaseTaskGPU", tmp_path)

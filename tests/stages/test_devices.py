@@ -41,7 +41,8 @@ def under_warp(root: Path) -> None:
 
 def stage(root: Path, name: str, *launcher: str, **variables: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *launcher, "-m", f"dexhand_env.stages.{name}", NAME, str(SEED)]
-    environment = {**os.environ, "DEXHAND_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **variables}
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "DEXHAND_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": path, **variables}
     return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
 
 
