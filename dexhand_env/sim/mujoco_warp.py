@@ -23,9 +23,9 @@ CONTACTS, CONSTRAINTS = 64, 256
 # Fields of a world that decide its future.
 STATE_FIELDS = ("time", "qpos", "qvel", "ctrl", "qacc_warmstart")
 # Measured on an H200 (docs/benchmarks_gpu.md), the learner's part taken off: with one free box (32 velocities) 0.8, 2.9
-# and 5.3 GB for 1,024, 8,192 and 16,384 worlds, half a GB of it for libraries; without objects, whose contacts take more
-# room to find, 1.35 GB for 8,192. Of a box's world the arrays of ``Data`` are 88 kB; the rest is what a captured step
-# works in.
+# and 5.3 GB for 1,024, 8,192 and 16,384 worlds, half a GB of it for libraries; 1.35 GB for 8,192 without objects, whose
+# contacts take room to find. Of a box's world the arrays of ``Data`` are 88 kB; the rest is what a captured step works
+# in.
 FIXED_BYTES, OBJECTS_WORLD_BYTES, MEASURED_VELOCITIES, BARE_WORLD_BYTES = 100_000_000, 292_000, 32, 100_000
 # Of what ``Data.overflow`` tells, running out of solver iterations loses nothing.
 LOST = int(OverflowType.ALL & ~(OverflowType.ITERATIONS | OverflowType.LS_ITERATIONS))

@@ -88,7 +88,7 @@ def test_files_of_another_task_are_no_dependency() -> None:
 
 
 def test_files_of_the_gpus_physics_are_dependencies_of_a_training_there_alone(root: Path) -> None:
-    warp = {"dexhand_env/sim/mujoco_warp.py", "dexhand_env/sim/warp_kernels.py"}
+    warp = {f"dexhand_env/sim/{name}.py" for name in ("mujoco_warp", "warp_kernels", "warp_peaks")}
     for backend, training in (("auto", set()), ("mujoco", set()), ("mujoco_warp", warp)):
         text = re.sub("^env: .*\n", f"env: {{sim: {{backend: {backend}}}}}\n", TINY, flags=re.MULTILINE)
         (root / "configs/Tiny.yaml").write_text(text)

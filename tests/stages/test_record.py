@@ -44,7 +44,8 @@ def test_outside_a_repository_there_is_no_commit(tmp_path: Path, monkeypatch: py
     with record_stage("train", tmp_path / "train.json"):
         pass
     record = json.loads((tmp_path / "train.json").read_text(encoding="utf-8"))
-    assert (record["commit"], record["dirty"], record["versions"]) == (None, None, {})
+    assert (record["commit"], record["dirty"]) == (None, None)
+    assert set(record["versions"]) <= {"mujoco-warp", "warp-lang"}  # which another test may have used in this process
 
 
 def test_without_a_number_of_threads_all_cores_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
