@@ -14,13 +14,10 @@ import dataclasses
 import importlib.util
 import json
 import platform
-import resource
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -28,7 +25,9 @@ from typing import Any
 import torch
 
 from benchmarks.cube_task import CubeTask
+from benchmarks.memory import Memory, predicted_gb, used_gb
 from benchmarks.raw_physics import raw_physics
+from benchmarks.training import seconds, synchronize, time_training
 from dexhand_env.config.physics import load_physics
 from dexhand_env.config.ppo import PPOParams, fit_minibatch, load_ppo, train_file
 from dexhand_env.config.registry import load_task
@@ -56,8 +55,10 @@ class Speed:
         made_s: seconds to make the environment, kernels compiled where the cache lacked them.
         raw, env, training: control steps a second.
         env_of_raw: median of the rounds' ratios.
-        raw_ms, env_ms, policy_ms, update_ms: of one control step; ``policy_ms`` is the rest of the rollout.
-        memory_gb: of the GPU in all, of the process on the CPU.
+        raw_ms, env_ms, policy_ms, update_ms, rest_ms: of one control step; ``policy_ms`` is the rest of the rollout,
+            ``rest_ms`` of the iteration: divergence checks, history, TensorBoard.
+        alone_ms: see :class:`benchmarks.training.TrainingTime`.
+        memory: what training takes, and the prediction.
     """
 
     worlds: int
@@ -71,22 +72,11 @@ class Speed:
     env_ms: float
     policy_ms: float
     update_ms: float
-    memory_gb: float
+    rest_ms: float
+    alone_ms: dict[str, float]
+    memory: Memory
     nan_resets: int
     contact_overflows: int
-
-
-def _synchronize(device: str) -> None:
-    if device != "cpu":
-        torch.cuda.synchronize(device)
-
-
-def _seconds(device: str, work: Callable[[], Any]) -> float:
-    _synchronize(device)
-    clock = time.perf_counter()
-    work()
-    _synchronize(device)
-    return time.perf_counter() - clock
 
 
 def make_env(options: argparse.Namespace, worlds: int) -> DexHandEnv:
@@ -119,7 +109,7 @@ def rollout(options: argparse.Namespace, env: DexHandEnv, worlds: int) -> tuple[
         for each in actions[:WARM_UP]:
             env.step(each)
         state = env.get_state()
-        env_s.append(_seconds(device, lambda actions=actions: [env.step(each) for each in actions[WARM_UP:]]))
+        env_s.append(seconds(device, lambda actions=actions: [env.step(each) for each in actions[WARM_UP:]]))
         # Once more, to record what the actuators are told.
         env.set_state(state)
         targets = []
@@ -127,66 +117,41 @@ def rollout(options: argparse.Namespace, env: DexHandEnv, worlds: int) -> tuple[
             env.step(each)
             targets.append(env.sim.joint_targets.clone())
         restore(state["sim"])
-        raw_s.append(_seconds(device, lambda targets=targets: [step_raw(each) for each in targets]))
+        raw_s.append(seconds(device, lambda targets=targets: [step_raw(each) for each in targets]))
     return env_s, raw_s
-
-
-def training(options: argparse.Namespace, env: DexHandEnv, worlds: int) -> tuple[float, float, int]:
-    """Median seconds of an iteration's rollout and of its update, and its control steps."""
-    from dexhand_env.rl.agent import DexHandAgent
-
-    rollouts, updates = [], []
-    with tempfile.TemporaryDirectory() as folder:
-        params = _ppo(options, worlds)
-        agent = DexHandAgent(params, env, "BaseTask", 0, Path(folder) / "run", torch.device(options.device))
-        agent.obs = agent.env_reset()
-        for _ in range(options.iterations + 1):  # the first warms up
-            begun = time.perf_counter()
-            agent.update_epoch()
-            play_s = agent.train_epoch()[1]
-            agent.dataset.update_values_dict(None)
-            agent.statistics.finish_iteration()
-            _synchronize(options.device)
-            rollouts.append(play_s)
-            updates.append(time.perf_counter() - begun - play_s)
-        agent.writer.close()
-    return statistics.median(rollouts[1:]), statistics.median(updates[1:]), params["config"]["horizon_length"]
-
-
-def _memory_gb(device: str) -> float:
-    if device == "cpu":
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    free, total = torch.cuda.mem_get_info(device)
-    return (total - free) / 1e9
 
 
 def measure(options: argparse.Namespace, worlds: int) -> Speed:
     """Everything about one number of worlds, in this process."""
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
+    begun_with = used_gb(options.device)
     made_s = time.perf_counter()
     env = make_env(options, worlds)
-    _synchronize(options.device)
+    synchronize(options.device)
     made_s = time.perf_counter() - made_s
-    rollout_s, update_s, horizon = training(options, env, worlds)
-    memory_gb = _memory_gb(options.device)
+    params, scene = _ppo(options, worlds), TASKS[options.scene].scene(env.task.config)
+    training = time_training(params, env, options.device, options.iterations)
+    predicted = predicted_gb(env, scene, load_physics(options.physics), params, options.device, options.threads)
+    memory = Memory(used_gb(options.device), begun_with, predicted)
     env_s, raw_s = rollout(options, env, worlds)
     raw_ms, env_ms = (statistics.median(values) / options.steps * 1e3 for values in (raw_s, env_s))
-    training_ms = (rollout_s + update_s) / horizon * 1e3
     counters = env.sim.counters()
     return Speed(
         worlds=worlds,
         made_s=made_s,
         raw=worlds / raw_ms * 1e3,
         env=worlds / env_ms * 1e3,
-        training=worlds / training_ms * 1e3,
+        training=worlds / training.iteration_ms * 1e3,
         env_of_raw=statistics.median(raw / whole for raw, whole in zip(raw_s, env_s, strict=True)),
-        training_of_raw=raw_ms / training_ms,
+        training_of_raw=raw_ms / training.iteration_ms,
         raw_ms=raw_ms,
         env_ms=env_ms,
-        policy_ms=rollout_s / horizon * 1e3 - env_ms,
-        update_ms=update_s / horizon * 1e3,
-        memory_gb=memory_gb,
+        policy_ms=training.rollout_ms - env_ms,
+        update_ms=training.update_ms,
+        rest_ms=training.iteration_ms - training.rollout_ms - training.update_ms,
+        alone_ms=training.alone_ms,
+        memory=memory,
         nan_resets=counters.nan_resets,
         contact_overflows=counters.contact_overflows,
     )
@@ -217,8 +182,10 @@ def _mjx(options: argparse.Namespace, worlds: int) -> dict[str, Any] | None:
 def table(speeds: list[dict[str, Any]]) -> str:
     """The measurements as a Markdown table."""
     rates = ("worlds", "raw physics", "env.step", "of raw", "training", "of raw")
-    costs = ("ms a step: raw", "env", "policy", "update", "memory, GB", "made in, s", "broken", "lost")
-    heading = (*rates, *costs)
+    alone = tuple(speeds[0]["alone_ms"]) if speeds else ()
+    costs = ("ms a step: raw", "env", "policy", "update", "rest", *(f"{name} alone" for name in alone))
+    memory = ("memory, GB", "of it new", "predicted")
+    heading = (*rates, *costs, *memory, "made in, s", "broken", "lost")
     lines = ["| " + " | ".join(heading) + " |", "|" + "---|" * len(heading)]
     for row in speeds:
         cells = [
@@ -232,7 +199,11 @@ def table(speeds: list[dict[str, Any]]) -> str:
             f"{row['env_ms'] - row['raw_ms']:.2f}",
             f"{row['policy_ms']:.2f}",
             f"{row['update_ms']:.2f}",
-            f"{row['memory_gb']:.2f}",
+            f"{row['rest_ms']:.2f}",
+            *(f"{row['alone_ms'][name]:.2f}" for name in alone),
+            f"{row['memory']['used']:.2f}",
+            f"{row['memory']['used'] - row['memory']['begun_with']:.2f}",
+            f"{row['memory']['predicted']:.2f}",
             f"{row['made_s']:.0f}",
             str(row["nan_resets"]),
             str(row["contact_overflows"]),

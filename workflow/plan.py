@@ -52,12 +52,14 @@ class Variant:
     Args:
         name: its name.
         task: its task.
+        backend: what steps its training's physics.
         seeds: its training seeds.
         keys: the keys at the top of its config.
     """
 
     name: str
     task: TaskEntry
+    backend: str
     seeds: tuple[int, ...]
     keys: frozenset[str]
 
@@ -65,7 +67,11 @@ class Variant:
     def placeholders(self) -> dict[str, str]:
         """The values of the table's placeholders."""
         files = ("source", "schema", "config_file", "train_file")
-        return {"experiment": self.name, **{f"task_{file}": _listed(getattr(self.task, file)) for file in files}}
+        return {
+            "experiment": self.name,
+            "backend": self.backend,
+            **{f"task_{file}": _listed(getattr(self.task, file)) for file in files},
+        }
 
 
 @dataclass(frozen=True)
@@ -85,9 +91,11 @@ def read_variants(root: Path) -> list[Variant]:
     """
     variants = []
     for name, seeds in load_seeds(root / "configs").items():
-        task = load_experiment(name, root).entry
+        experiment = load_experiment(name, root)
+        backend = experiment.task.sim.backend
+        backend = "mujoco" if backend == "auto" else backend  # as dexhand_env/stages/devices.py
         keys = frozenset(read_yaml(root / f"configs/{name}.yaml").values)
-        variants.append(Variant(name, task, seeds, keys))
+        variants.append(Variant(name, experiment.entry, backend, seeds, keys))
     return variants
 
 
@@ -125,7 +133,7 @@ def _stage(
 ) -> Stage:
     """One stage as DVC wants it."""
     cmd = entry["cmd"]
-    code = [file for group in entry.get("code", []) for file in groups[group]]
+    code = [file for group in entry.get("code", []) for file in groups[_fill(group, values)]]
     stage: Stage = {"cmd": _fill(cmd, values) if isinstance(cmd, str) else [_fill(line, values) for line in cmd]}
     stage["deps"] = sorted(_paths(code, values, variant)) + _paths(entry.get("deps", []), values, variant)
     params: list[Any] = []

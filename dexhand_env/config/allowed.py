@@ -10,6 +10,7 @@ from typing_extensions import Annotated, get_args, get_origin
 
 _NONE = type(None)
 _COMPARISONS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
+ONE_TRUTH = ((True,), (False,))  # arguments of a Literal that allows one of the two
 _SIMPLE = {bool: "true or false", int: "a whole number", float: "a number", str: "text", _NONE: "null"}
 
 FieldType = Tuple[Any, List[Any]]  # an annotation and the constraints that stand on it
@@ -63,7 +64,7 @@ def in_words(annotation: Any, constraints: Sequence[Any]) -> str:
     if origin is Union:
         return " or ".join(in_words(arg, constraints) for arg in args)
     if origin is Literal:
-        return "true" if args == (True,) else "one of: " + ", ".join(str(arg) for arg in args)
+        return str(*args).lower() if args in ONE_TRUTH else "one of: " + ", ".join(str(arg) for arg in args)
     if origin is tuple:
         return _list_in_words(args, constraints)
     if origin is dict:

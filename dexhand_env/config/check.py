@@ -7,7 +7,7 @@ from typing import Any, Dict, Literal, Mapping, Tuple, Type, TypeVar
 from pydantic import BaseModel, ValidationError
 from typing_extensions import get_args, get_origin
 
-from dexhand_env.config.allowed import in_words, is_model, step_into
+from dexhand_env.config.allowed import ONE_TRUTH, in_words, is_model, step_into
 from dexhand_env.config.layers import KeyPath, Stack, value_at
 from dexhand_env.config.references import resolve
 from dexhand_env.config.schema import choices, shown
@@ -48,7 +48,7 @@ def translate(error: ValidationError, model: Type[BaseModel], values: Mapping[st
         return UserError(stack.where(path), "missing key", in_words(annotation, constraints))
     value = value_at(values, path)
     words = in_words(annotation, constraints)
-    if get_origin(annotation) is Literal and get_args(annotation) != (True,):
+    if get_origin(annotation) is Literal and get_args(annotation) not in ONE_TRUTH:
         words = choices([str(choice) for choice in get_args(annotation)], value)
     return UserError(stack.where(path), f"found {shown(value)}", words)
 

@@ -27,7 +27,7 @@ TRAINING = "training"  # the condition that means the physics of training
 class Train(Section):
     """How the policy is trained."""
 
-    num_envs: int = Field(ge=1, le=1_000_000, description="environments that run side by side, in one process")
+    num_envs: int = Field(ge=1, le=1_000_000, description="environments that run side by side, on all GPUs together")
     max_iterations: int = Field(ge=1, le=10**9, description="iterations of training")
     params: Dict[str, Any] = Field(
         default_factory=dict, description="overrides of the `params` in the task's PPO file, nested as there"

@@ -111,8 +111,8 @@ class PPOConfig(Section):
     reward_shaper: RewardShaper = Field(description="what is done to a reward before learning")
     ppo: Literal[True] = Field(description="always true: the clipped policy loss")
     mixed_precision: bool = Field(description="bfloat16 networks, on a GPU")
-    torch_compile: Union[bool, Literal["default", "reduce-overhead", "max-autotune"]] = Field(
-        description="compile the networks with torch; on a CPU this costs about 50 s and gains nothing"
+    torch_compile: Literal[False] = Field(
+        description="always false: on a GPU learning is a CUDA graph already, on a CPU compiling gained nothing"
     )
     central_value_config: Optional[CentralValue] = Field(
         default=None, description="a critic with a network of its own; leave it out for none"

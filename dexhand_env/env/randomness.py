@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import hashlib
 from typing import Dict, Sequence
 
 import numpy as np
@@ -59,7 +60,11 @@ class TrainingRandomness(EpisodeRandomness):
         return self._generator.get_state()
 
     def set_state(self, state: torch.Tensor) -> None:
-        self._generator.set_state(state)
+        if state.numel() == self._generator.get_state().numel():
+            self._generator.set_state(state)
+        else:  # of another kind of device, whose stream cannot go on here: another begins, decided by that one's place
+            digest = hashlib.sha256(state.cpu().numpy().tobytes()).digest()
+            self._generator.manual_seed(int.from_bytes(digest[:7], "big"))
 
 
 class NumberedEpisodes(EpisodeRandomness):

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, Tuple
 
 import torch
-from rl_games.algos_torch.a2c_continuous import A2CAgent
 from rl_games.algos_torch.torch_ext import mean_list
 from rl_games.common.tr_helpers import DefaultRewardsShaper
 from tensorboardX import SummaryWriter
@@ -19,15 +18,17 @@ from tensorboardX import SummaryWriter
 from dexhand_env.env.vec_env import DexHandEnv
 from dexhand_env.rl.adapter import RlGamesEnv, StatisticsObserver
 from dexhand_env.rl.checkpoint import BEST, checkpoint_name, save_checkpoint
+from dexhand_env.rl.device_rate import plain_optimizer_state
 from dexhand_env.rl.distributed import ALONE, Processes
 from dexhand_env.rl.divergence import TrainingDiverged, explosion, first_not_finite, not_finite
+from dexhand_env.rl.ppo import PPO
 from dexhand_env.rl.statistics import TrainingStatistics
 
 # Called after every iteration with the row of the history; true asks training to stop after this iteration.
 AfterIteration = Callable[[Dict[str, float]], bool]
 
 
-class DexHandAgent(A2CAgent):
+class DexHandAgent(PPO):
     """PPO on a :class:`DexHandEnv`.
 
     Args:
@@ -92,6 +93,7 @@ class DexHandAgent(A2CAgent):
         self.training_seconds = 0.0
         self.training_cpu_seconds = 0.0
         self.init_tensors()
+        self._choose_device_learning()
 
     # Several processes
 
@@ -112,26 +114,20 @@ class DexHandAgent(A2CAgent):
             if self.has_central_value:
                 self.central_value_net.writter = self.writer
 
-    def update_lr(self, lr: float) -> None:
-        """Set the optimizer's learning rate. All processes found the same, from the same KL divergence.
-
-        rl_games would also send it from the first to the others, after each minibatch and cut to single precision.
-        """
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
+    def _choose_device_learning(self) -> None:
+        """On a GPU a minibatch is a CUDA graph, where its step talks to nobody. Mixed precision asks the CPU anyhow."""
+        if self.device_is_cuda and not self.mixed_precision:
+            self.learn_on_device(captured=self._processes.size == 1)
 
     # Checkpoints
 
     def get_full_state_weights(self) -> Dict[str, Any]:
         """Everything that decides how training goes on: tensors and plain values only. For all processes."""
-        prefix = "_orig_mod."  # of a compiled model
-        weights = self.model.state_dict().items()
-        model = {name[len(prefix) :] if name.startswith(prefix) else name: value for name, value in weights}
         state: Dict[str, Any] = {
             **self._policy_description,
-            "model": model,
+            "model": dict(self.model.state_dict()),
             **self._critic_state(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": plain_optimizer_state(self.optimizer, float(self.last_lr)),
             "iteration": self.epoch_num,
             "frames": self.frame,
             "learning_rate": float(self.last_lr),
@@ -187,6 +183,7 @@ class DexHandAgent(A2CAgent):
         self.frame = weights["frames"]
         self.last_lr = weights["learning_rate"]
         self.entropy_coef = weights["entropy_coefficient"]
+        self._choose_device_learning()  # once more, for loading has replaced the optimizer's state
         self.best_return = weights["best_return"]
         self.statistics.set_state(weights["statistics"])
         own = [weights, *weights.get("other_processes", [])][self._processes.rank]

@@ -62,7 +62,12 @@ def divergence_message(error: TrainingDiverged, folder: Path, resumed_from: Opti
 
 def first_not_finite(tensors: Iterable[Tuple[str, torch.Tensor]]) -> Optional[str]:
     """The name of the first tensor with a NaN or infinity in it, None where all numbers are finite."""
-    return next((name for name, values in tensors if not bool(torch.isfinite(values).all())), None)
+    finite = [(name, torch.isfinite(values).all()) for name, values in tensors]
+    if not finite:
+        return None
+    # Asked for at once, since a GPU is waited for each time.
+    answers = torch.stack([answer for _, answer in finite]).tolist()
+    return next((name for (name, _), answer in zip(finite, answers) if not answer), None)
 
 
 def not_finite(

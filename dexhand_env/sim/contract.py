@@ -158,4 +158,7 @@ class Simulation(abc.ABC):
 
     @abc.abstractmethod
     def set_state(self, state: Dict[str, torch.Tensor]) -> None:
-        """Restore what ``get_state`` gave, from a simulation of the same scene and number of worlds."""
+        """Restore what ``get_state`` gave, from a simulation of the same scene and number of worlds.
+
+        From one of another backend, as far as both know it: the joints, objects, targets and what warms the solver up.
+        """

@@ -40,10 +40,10 @@ def make_simulation(
 
 
 def simulation_memory(scene: Scene, physics: Physics, backend: str, device: str, threads: int) -> SimulationMemory:
-    """What :func:`make_simulation` would take on ``device``; nothing is allocated.
+    """What :func:`make_simulation` would take on ``device``; no worlds are made.
 
     Raises:
-        UserError: where the backend cannot run on the device.
+        UserError: where the backend cannot run on the device, or does not support the scene.
     """
     check_backend(backend, device)
     if chosen_backend(backend, device) == "mujoco":
@@ -52,4 +52,4 @@ def simulation_memory(scene: Scene, physics: Physics, backend: str, device: str,
         return mujoco_cpu.memory_needed(scene, physics, threads)
     from dexhand_env.sim import mujoco_warp
 
-    return mujoco_warp.memory_needed(scene, physics)
+    return mujoco_warp.memory_needed(scene, physics, device)

@@ -22,9 +22,11 @@ from dexhand_env.sim.warp_peaks import keep_peaks
 CONTACTS, CONSTRAINTS = 64, 256
 # Fields of a world that decide its future.
 STATE_FIELDS = ("time", "qpos", "qvel", "ctrl", "qacc_warmstart")
-# Measured on an H200 with the hand and one free box (32 velocities): 3 GB for 8,192 worlds, 10 GB for 32,768.
-# Of a world's 285 kB the arrays of ``Data`` are 88; the rest is what a captured step works in.
-FIXED_BYTES, WORLD_BYTES, MEASURED_VELOCITIES = 700_000_000, 285_000, 32
+# Measured on an H200 (docs/benchmarks_gpu.md), the learner's part taken off: with one free box (32 velocities) 0.8, 2.9
+# and 5.3 GB for 1,024, 8,192 and 16,384 worlds, half a GB of it for libraries; 1.35 GB for 8,192 without objects, whose
+# contacts take room to find. Of a box's world the arrays of ``Data`` are 88 kB; the rest is what a captured step works
+# in.
+FIXED_BYTES, OBJECTS_WORLD_BYTES, MEASURED_VELOCITIES, BARE_WORLD_BYTES = 100_000_000, 292_000, 32, 100_000
 # Of what ``Data.overflow`` tells, running out of solver iterations loses nothing.
 LOST = int(OverflowType.ALL & ~(OverflowType.ITERATIONS | OverflowType.LS_ITERATIONS))
 
@@ -241,17 +243,26 @@ class MujocoWarpSimulation(Simulation):
 
     def set_state(self, state: Dict[str, torch.Tensor]) -> None:
         for name, values in {**self._state, "sensordata": self._sensordata, "counters": self._counts}.items():
-            values.copy_(state[name])
+            if name in state:
+                values.copy_(state[name])
+            else:  # MuJoCo on the CPU computes it anew when somebody looks
+                values.zero_()
         self._peaks.zero_()
         self._changed()
 
 
-def memory_needed(scene: Scene, physics: Physics) -> SimulationMemory:
-    """What :class:`MujocoWarpSimulation` takes, from measurements and the number of velocities."""
+def memory_needed(scene: Scene, physics: Physics, device: str) -> SimulationMemory:
+    """What :class:`MujocoWarpSimulation` takes, from measurements and, with objects, the number of velocities.
+
+    Raises:
+        UserError: a scene with something that MuJoCo Warp does not support; asked for memory, one is refused early.
+    """
     model = compile_scene(scene, physics)
+    with announced(device), warp.ScopedDevice(device):
+        _put_model(model)
     return SimulationMemory(
         fixed_bytes=FIXED_BYTES,
-        world_bytes=WORLD_BYTES * model.nv // MEASURED_VELOCITIES,
+        world_bytes=OBJECTS_WORLD_BYTES * model.nv // MEASURED_VELOCITIES if scene.objects else BARE_WORLD_BYTES,
         state_bytes=4 * (1 + model.nq + 2 * model.nv + model.nu + model.nsensordata),
     )
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from dexhand_env.config.physics import Physics
 from dexhand_env.files import require_writable, write_bytes, write_json
+from dexhand_env.stages.devices import played
 from dexhand_env.stages.inputs import SeedFolder, read_json, read_section, seed_stage, task_config
 from dexhand_env.stages.record import given_threads, record_stage
 
@@ -45,7 +46,7 @@ def evaluate(experiment: str, seed: int) -> None:
 
         threads = given_threads()
         torch.set_num_threads(1)  # more would change the last bits of actions, and so the episodes
-        config = task_config(section)
+        config = played(task_config(section))
         best = target.path / "best.pth"
         policy = Policy(load_checkpoint(best), torch.device("cpu"), f"checkpoint {best}")
         settings = section["evaluation"]

@@ -21,6 +21,8 @@ from dexhand_env.files import exclusive, write_json
 
 THREADS_VARIABLE = "DEXHAND_THREADS"
 COMPUTE_LOCK = Path("requirements/compute.txt")
+# What else decides a result, by the module whose import says that it was used.
+GPU_PACKAGES = {"mujoco_warp": "mujoco-warp", "warp": "warp-lang"}
 
 
 def available_cores() -> int:
@@ -62,27 +64,36 @@ def _processor() -> str:
     return match.group(1) if match else platform.machine()
 
 
+def _used_gpu() -> str | None:
+    """The GPU that this process works on, None where it has not used one."""
+    torch = sys.modules.get("torch")  # never imported for this: it takes seconds
+    if torch is None or not torch.cuda.is_initialized():
+        return None
+    return torch.cuda.get_device_name()
+
+
 def machine() -> dict[str, Any]:
-    """Processor, cores, memory and system of this machine."""
+    """Processor, cores, memory and system of this machine, and its GPU where this process has used one."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "gpu": None,
+        "gpu": _used_gpu(),
         "system": f"{platform.system()} {platform.release()}",
     }
 
 
 def _versions() -> dict[str, str]:
-    """Installed versions of the packages that the lock file pins for computing."""
-    if not COMPUTE_LOCK.is_file():
-        return {}
+    """Installed versions of the packages that the lock file pins for computing, and of Warp where it was used."""
+    names = [package for module, package in GPU_PACKAGES.items() if module in sys.modules]
+    if COMPUTE_LOCK.is_file():
+        lines = COMPUTE_LOCK.read_text(encoding="utf-8").splitlines()
+        pinned = (line.partition("==")[0].strip() for line in lines)
+        names += [name for name in pinned if name and not name.startswith("#")]
     versions = {}
-    for line in COMPUTE_LOCK.read_text(encoding="utf-8").splitlines():
-        name = line.partition("==")[0].strip()
-        if name and not name.startswith("#"):
-            with contextlib.suppress(metadata.PackageNotFoundError):
-                versions[name] = metadata.version(name)
+    for name in names:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
     return versions
 
 
@@ -92,6 +103,11 @@ def _cpu_seconds() -> float:
 
 
 def _peak_memory_bytes() -> int:
+    """The largest resident set of this process."""
+    with contextlib.suppress(OSError):
+        # Not getrusage: on Linux that begins with the peak of the process that started this one.
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+        return int(re.findall(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)[0]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
 

@@ -14,6 +14,7 @@ from typing import Any
 from dexhand_env.config.physics import Physics
 from dexhand_env.errors import UserError
 from dexhand_env.files import require_writable, write_bytes, write_json
+from dexhand_env.stages.devices import played
 from dexhand_env.stages.inputs import SeedFolder, read_section, seed_stage, task_config
 from dexhand_env.stages.record import given_threads, record_stage
 
@@ -63,7 +64,7 @@ def _play(file: Path, section: dict[str, Any]) -> dict[str, Any]:
     torch.set_num_threads(1)  # more would change the last bits of actions, and so the episodes
     state = load_checkpoint(file)
     table, _ = play_episodes(
-        task_config(section),
+        played(task_config(section)),
         Physics.model_validate(section["physics"]),
         Policy(state, torch.device("cpu"), f"checkpoint {file}"),
         section["selection"]["first_seed"],

@@ -8,6 +8,7 @@ its last checkpoint after a kill. Only a finished training is published, in one 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -20,7 +21,10 @@ from typing import Any
 from dexhand_env.config.physics import Physics
 from dexhand_env.config.ppo import PPOParams
 from dexhand_env.config.registry import find_task
+from dexhand_env.errors import UserError
 from dexhand_env.files import needing_space, require_writable, write_bytes
+from dexhand_env.rl.distributed import join_processes
+from dexhand_env.stages.devices import start_on_each_gpu, training_gpus
 from dexhand_env.stages.inputs import SeedFolder, read_section, seed_stage, task_config
 from dexhand_env.stages.record import COMPUTE_LOCK, given_threads, record_stage
 
@@ -54,10 +58,16 @@ def train(experiment: str, seed: int) -> None:
         UserError: a configuration section that is missing or damaged, or folders that cannot be written.
     """
     section = read_section(experiment, "train")
-    target = SeedFolder(experiment, seed)
+    target, file = SeedFolder(experiment, seed), f"configs/{experiment}.yaml"
+    task = task_config(section)
+    gpus = training_gpus(task, file)
     for folder in (target.path, RUNS):
         require_writable(folder)
-    with record_stage("train", target.record("train")) as record:
+    start_on_each_gpu(gpus, "dexhand_env.stages.train", experiment, str(seed))
+    with join_processes() as processes, contextlib.ExitStack() as first:
+        record: dict[str, Any] = {}
+        if processes.is_first:
+            record = first.enter_context(record_stage("train", target.record("train")))
         # Imported here, so that a missing file is reported before torch and the simulator load.
         from dexhand_env.hand.model import RIGHT_HAND_MJCF
         from dexhand_env.rl.checkpoint import resume_point, scheduled_checkpoints
@@ -68,14 +78,17 @@ def train(experiment: str, seed: int) -> None:
         from dexhand_env.sim.factory import simulation_class
         from dexhand_env.tasks.registry import task_class
 
-        params = PPOParams.model_validate(section["train"]["params"])
+        params, num_envs = share_of(section["train"], processes.size, file)
+        device = f"cuda:{processes.local_rank}" if gpus else "cpu"
         spec = TrainingSpec(
-            task=task_config(section),
+            task=task,
             physics=Physics.model_validate(section["physics"]),
             params=params.dump(),
-            num_envs=section["train"]["num_envs"],
+            num_envs=num_envs,
             seed=seed,
-            threads=given_threads(),
+            sim_device=device,
+            rl_device=device,
+            threads=given_threads(processes.local_size),
         )
         # Both import what they choose, so that the fingerprint covers it.
         task_class(spec.task.task)
@@ -86,12 +99,12 @@ def train(experiment: str, seed: int) -> None:
         folder = run_folder(experiment, seed, section, sources)
         scheduled = scheduled_checkpoints(params.config.save_frequency, params.config.max_epochs)
         resume_from = resume_point(folder / "nn", scheduled, params.config.save_best_after)
-        num_envs = f"configs/{experiment}.yaml: train.num_envs"
-        check_memory(spec, num_envs)
-        with ConsoleLog(folder / "train.log", params.config.max_epochs) as console:
+        where, quiet = f"{file}: train.num_envs", not processes.is_first
+        processes.agree(lambda: check_memory(spec, where, processes.local_size))
+        with ConsoleLog(folder / "train.log", params.config.max_epochs, quiet=quiet) as console:
             try:
-                with running_out_is_a_mistake(spec, num_envs):
-                    result = run_training(spec, folder, resume_from, console.after_iteration)
+                with running_out_is_a_mistake(spec, where):
+                    result = run_training(spec, folder, resume_from, console.after_iteration, processes)
             except TrainingDiverged as error:
                 sys.exit(divergence_message(error, folder, resume_from))
         if result.interrupted:
@@ -102,8 +115,28 @@ def train(experiment: str, seed: int) -> None:
             training_seconds=round(result.seconds, 3),
             training_cpu_seconds=round(result.cpu_seconds, 3),
             resumed=resume_from is not None,
+            processes=processes.size,
         )
-        publish(folder, target, scheduled)
+        if processes.is_first:
+            publish(folder, target, scheduled)
+
+
+def share_of(settings: dict[str, Any], processes: int, where: str) -> tuple[PPOParams, int]:
+    """PPO's parameters and the number of environments of each process.
+
+    An experiment's environments and minibatches are those of all processes together, so that it is the same experiment
+    on any number of GPUs.
+
+    Raises:
+        UserError: they cannot be shared out evenly.
+    """
+    params = PPOParams.model_validate(settings["params"])
+    shares = {"num_envs": settings["num_envs"], "params.config.minibatch_size": params.config.minibatch_size}
+    for key, whole in shares.items():
+        if whole % processes:
+            raise UserError(f"{where}: train.{key}", f"{whole} for {processes} GPUs", f"a multiple of {processes}")
+    config = params.config.model_copy(update={"minibatch_size": params.config.minibatch_size // processes})
+    return params.model_copy(update={"config": config}), settings["num_envs"] // processes
 
 
 def publish(folder: Path, target: SeedFolder, scheduled: list[int]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any, Callable, Dict
 
@@ -25,6 +26,18 @@ def test_the_shipped_experiment_is_what_was_measured_to_learn_fast() -> None:
     assert (config.horizon_length, config.minibatch_size, config.mini_epochs) == (16, 2048, 3)
     assert (config.learning_rate, config.lr_schedule, config.gamma, config.tau) == (3e-3, "linear", 0.9, 0.95)
     assert experiment.params.network.mlp.units == (128, 64)
+    assert experiment.notices == []
+
+
+def test_the_experiment_for_a_gpu_waits_for_a_line_in_the_list(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    with pytest.raises(UserError, match=r"experiments\.yaml: no experiment BaseTaskGPU"):
+        load_experiment("BaseTaskGPU", tmp_path)
+    (tmp_path / "configs" / "experiments.yaml").write_text("BaseTaskGPU: [1]\n", encoding="utf-8")
+    experiment = load_experiment("BaseTaskGPU", tmp_path)
+    config = experiment.params.config
+    assert (experiment.task.sim.backend, experiment.task.sim.physics) == ("mujoco_warp", "default")
+    assert (experiment.num_envs, config.minibatch_size, config.mini_epochs) == (8192, 32768, 5)
     assert experiment.notices == []
 
 

@@ -8,8 +8,9 @@ import torch
 from dexhand_env.config.physics import load_physics
 from dexhand_env.hand.joints import body_names, tip_sites
 from dexhand_env.sim.factory import make_simulation, simulation_memory
+from dexhand_env.sim.scene import Scene
 
-from .backends import BARE, CUBE, WITH_OBJECTS, Backend
+from .backends import BACKENDS, BARE, CUBE, WITH_OBJECTS, Backend
 from .motions import every, everything, into_contact, push, random_joints, some
 
 
@@ -180,3 +181,21 @@ def test_results_do_not_depend_on_the_number_of_worlds(backend: Backend) -> None
         push(alone, begin[[world]], 50)
         for name, values in everything(alone).items():
             backend.assert_same(values, seen[name][[world]])
+
+
+@pytest.mark.parametrize("scene", [BARE, WITH_OBJECTS], ids=["bare", "objects"])
+def test_a_state_of_another_backend_is_taken(backend: Backend, scene: Scene) -> None:
+    """Of MuJoCo on the CPU, and given back to it."""
+    cpu = BACKENDS[0].make(scene, num_envs=3)
+    into_contact(cpu, 30)
+    other = backend.make(scene, num_envs=3)
+    other.step()
+    other.set_state(cpu.get_state())
+    back = BACKENDS[0].make(scene, num_envs=3)
+    back.set_state(other.get_state())
+    for sim in (other, back):
+        for name in ("joint_positions", "joint_velocities", "joint_targets", "object_positions", "object_velocities"):
+            torch.testing.assert_close(getattr(sim, name), getattr(cpu, name), rtol=1e-6, atol=1e-7)
+        sim.step()
+        assert not sim.nan_worlds.any()
+        assert sim.counters() == cpu.counters()

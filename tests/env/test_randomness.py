@@ -56,6 +56,19 @@ def test_the_training_stream_goes_on_from_its_state(seed: int, drawn: int) -> No
         assert torch.equal(resumed.uniform(every(4), 18), values)
 
 
+@given(seed=st.integers(0, 2**63 - 1), place=st.integers(0, 255))
+def test_a_place_of_another_devices_stream_begins_another_one(seed: int, place: int) -> None:
+    """A GPU's generator says where it is in 16 bytes; the same place gives the same numbers, whatever was before."""
+    state = torch.tensor([place] * 16, dtype=torch.uint8)
+    drawn = []
+    for begun_with, gone_to in ((seed, state), (0, state), (seed, state + 1)):
+        stream = TrainingRandomness(begun_with, CPU)
+        stream.set_state(gone_to)
+        drawn.append(stream.uniform(every(4), 18))
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+
+
 @given(worlds=st.lists(st.booleans(), min_size=1, max_size=30))
 def test_the_training_stream_gives_its_next_numbers_to_the_worlds_that_begin(worlds: list[bool]) -> None:
     """In their order, whatever stands between them."""

@@ -78,13 +78,23 @@ def test_files_of_another_task_are_no_dependency() -> None:
         schema=PACKAGE / "config/dex_grasp_task.py",
         config_file=PACKAGE / "cfg/task/DexGraspTask.yaml",
     )
-    variants = [Variant("Tiny", base, (1,), keys), Variant("Grasp", grasp, (1,), keys)]
+    variants = [Variant("Tiny", base, "mujoco", (1,), keys), Variant("Grasp", grasp, "mujoco", (1,), keys)]
     stages = expand(read_yaml(ROOT / STAGES).values, variants)["stages"]
     assert "dexhand_env/tasks/base_task.py" in stages["train-Tiny-1"]["deps"]
     assert "dexhand_env/tasks/dex_grasp_task.py" in stages["train-Grasp-1"]["deps"]
     assert "dexhand_env/tasks/base_task.py" not in stages["train-Grasp-1"]["deps"]
     assert "dexhand_env/config/base_task.py" not in stages["train-Grasp-1"]["deps"]
     assert {"dexhand_env/cfg/task/DexGraspTask.yaml": None} in stages["validate-Grasp-train"]["params"]
+
+
+def test_files_of_the_gpus_physics_are_dependencies_of_a_training_there_alone(root: Path) -> None:
+    warp = {f"dexhand_env/sim/{name}.py" for name in ("mujoco_warp", "warp_kernels", "warp_peaks")}
+    for backend, training in (("auto", set()), ("mujoco", set()), ("mujoco_warp", warp)):
+        text = re.sub("^env: .*\n", f"env: {{sim: {{backend: {backend}}}}}\n", TINY, flags=re.MULTILINE)
+        (root / "configs/Tiny.yaml").write_text(text)
+        stages = planned(root)["stages"]
+        assert warp & set(stages["train-Tiny-1"]["deps"]) == training
+        assert not warp & {*stages["select-Tiny-1"]["deps"], *stages["evaluate-Tiny-1"]["deps"]}
 
 
 def test_the_files_of_a_task_from_outside_are_dependencies(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

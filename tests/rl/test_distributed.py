@@ -84,17 +84,17 @@ def rows(run: Path) -> List[Dict[str, str]]:
 def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Runs of two processes under torchrun. Not to be changed."""
     folder = tmp_path_factory.mktemp("together")
-    scenarios = ("straight", "critic", "half", "signalled", "diverged", "mistaken", "normaliser", "statistics")
-    result = launched("run", TOGETHER, str(folder), *scenarios)
+    learning = ("straight", "on_device", "critic", "half", "signalled", "diverged", "mistaken")
+    result = launched("run", TOGETHER, str(folder), *learning, "normaliser", "statistics")
     assert result.returncode == 0, result.stderr
     return folder
 
 
-@pytest.mark.parametrize("scenario", ["straight", "critic"])
+@pytest.mark.parametrize("scenario", ["straight", "on_device", "critic"])
 def test_all_processes_have_the_same_bits_after_every_iteration(together: Path, scenario: str) -> None:
     """Weights, normalisers, optimizer, learning rate and statistics, the critic's too; each explores by itself."""
     first, second = (each["iterations"] for each in found(together, scenario))
-    assert len(first) == len(second) == (ITERATIONS if scenario == "straight" else 2)
+    assert len(first) == len(second) == (2 if scenario == "critic" else ITERATIONS)
     for one, other in zip(first, second):
         assert one["alike"] == other["alike"]
         assert all(one["own"][name] != other["own"][name] for name in one["own"])

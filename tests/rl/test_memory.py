@@ -14,13 +14,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.cube_task import SCENES
 from dexhand_env.config.layers import merge
+from dexhand_env.config.physics import load_physics
 from dexhand_env.config.ppo import PPOParams, fit_minibatch, load_ppo, train_file
 from dexhand_env.errors import UserError
 from dexhand_env.rl.free_memory import cgroup_free_bytes, free_memory, used_memory
-from dexhand_env.rl.memory import ADDRESS_SPACE, RAM, MemoryNeeds
+from dexhand_env.rl.memory import ADDRESS_SPACE, RAM, MemoryNeeds, memory_of
 from dexhand_env.rl.memory_check import check_memory, fitting_num_envs, memory_needs, ran_out, room_after_failure
+from dexhand_env.sim.backends import warp_installed
 from dexhand_env.sim.contract import SimulationMemory
+from dexhand_env.sim.factory import simulation_memory
 
 from .runs import CRITIC as SMALL_CRITIC
 from .runs import in_subprocess, params, spec, task
@@ -86,6 +90,23 @@ def test_the_prediction_is_near_what_a_run_takes(run: Dict[str, Any]) -> None:
     measured = int(result.stdout)
     predicted = memory_needs(run_spec(run)).total(run["num_envs"])[RAM]
     assert 0.8 * measured <= predicted <= 1.5 * measured, f"{predicted / measured:.2f} of {measured / 1e6:.0f} MB"
+
+
+# docs/benchmarks_gpu.md: gigabytes that a training took of an H200 beyond the context, by scene and number of worlds.
+GPU = "cuda:0"
+ON_A_GPU = {("hand+cube", 1024): 1.12, ("hand+cube", 8192): 3.71, ("hand+cube", 16384): 6.32, ("hand", 8192): 2.11}
+
+
+@pytest.mark.parametrize(("scene", "num_envs"), ON_A_GPU)
+def test_the_prediction_is_above_what_was_measured_on_a_gpu(scene: str, num_envs: int) -> None:
+    if not warp_installed():
+        pytest.skip("no Warp")
+    config = {"minibatch_size": 32768, "mini_epochs": 5}
+    values = fit_minibatch(load_ppo(train_file("BaseTask"), {"params": {"config": config}}), num_envs)[0].dump()
+    physics = simulation_memory(SCENES[scene], load_physics("default"), "mujoco_warp", "cpu", 1)
+    needed = dataclasses.replace(memory_needs(spec(params=values)), physics=physics, sim_device=GPU, rl_device=GPU)
+    predicted, measured = needed.total(num_envs)[memory_of(GPU)] / 1e9, ON_A_GPU[scene, num_envs]
+    assert measured <= predicted <= 1.25 * measured, f"{predicted / measured:.2f}"
 
 
 def needs(draw: Any) -> MemoryNeeds:

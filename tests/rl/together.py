@@ -100,6 +100,16 @@ def straight(folder: Path, processes: Processes) -> Result:
     return train(folder, processes, spec(params=params(max_epochs=ITERATIONS)))
 
 
+def on_device(folder: Path, processes: Processes) -> Result:
+    """As on GPUs: the learning rate is a tensor that each process adapts by itself."""
+
+    def keep_rate(row: Dict[str, float], agent: DexHandAgent) -> None:
+        if row["iteration"] == 1:
+            agent.learn_on_device(captured=False)
+
+    return train(folder, processes, spec(params=params(max_epochs=ITERATIONS)), then=keep_rate)
+
+
 def critic(folder: Path, processes: Processes) -> Result:
     return train(folder, processes, critic_spec(max_epochs=2))
 
@@ -163,7 +173,7 @@ def statistics(folder: Path, processes: Processes) -> Result:
     return {"row": counted.finish_iteration(), "state": counted.get_state()}
 
 
-SCENARIOS = (straight, critic, half, other_half, signalled, diverged, mistaken, normaliser, statistics, hung)
+SCENARIOS = (straight, on_device, critic, half, other_half, signalled, diverged, mistaken, normaliser, statistics, hung)
 
 if __name__ == "__main__":
     with join_processes(float(os.environ.get("TIMEOUT_S", "60"))) as processes:

@@ -1,0 +1,166 @@
+"""rl_games' PPO without what makes a GPU wait; on the CPU it computes what rl_games computes, bit for bit.
+
+rl_games asks the GPU for an answer in every step of a rollout (which episodes have ended? is every standard deviation
+positive?) and after every minibatch (how far has the policy moved?). Each answer is waited for, and until then nothing
+new is given to the GPU to do.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Dict, Optional, Tuple
+
+import torch
+import torch.distributed as dist
+from rl_games.algos_torch.a2c_continuous import A2CAgent
+from rl_games.common.a2c_common import swap_and_flatten01
+
+from dexhand_env.rl.captured_step import CapturedStep, Minibatch, Step
+from dexhand_env.rl.device_rate import DeviceRate
+
+# A ``schedule_type`` that rl_games does not know, so that it does not ask for the KL divergence to adapt the rate.
+ADAPTED_HERE = "on the device"
+
+
+def sample(mean: torch.Tensor, deviation: torch.Tensor) -> torch.Tensor:
+    """Normal random numbers. torch.normal gives the same on the CPU, and has a GPU wait to check the deviations."""
+    if mean.device.type == "cpu":
+        return torch.normal(mean, deviation)
+    return torch.randn_like(mean).mul_(deviation).add_(mean)
+
+
+class PPO(A2CAgent):
+    """See the module. ``learn_on_device`` chooses how minibatches are learned from.
+
+    Attributes:
+        device_rate: the learning rate where the GPU adapts it; None where rl_games does.
+    """
+
+    device_rate: Optional[DeviceRate] = None
+    obs: Dict[str, torch.Tensor]
+    dones: torch.Tensor
+    entropy_coef: float
+    schedule_type: str
+    _step: Step
+
+    def learn_on_device(self, captured: bool) -> None:
+        """Keep the learning rate on the device and do nothing in a minibatch that must be waited for.
+
+        To be called when the optimizer has its state: again after that was loaded.
+
+        Args:
+            captured: replay the step as one CUDA graph. Needs a GPU; not for several processes, whose steps talk.
+        """
+        self.device_rate = DeviceRate(self.optimizer, self.last_lr, torch.device(self.ppo_device))
+        if self.schedule_type == "legacy":  # after each minibatch
+            self.schedule_type = ADAPTED_HERE
+        self._step = CapturedStep(self._learn, self.model) if captured else self._learn
+
+    # Rollout
+
+    def get_action_values(self, obs: Dict[str, torch.Tensor]) -> Dict[str, torch.Tensor]:
+        """Actions and what the networks say of them; rl_games' ``ModelA2CContinuousLogStd`` but for ``sample``."""
+        model = self.model
+        model.eval()
+        with torch.no_grad():
+            seen = {"obs": model.norm_obs(obs["obs"]), "is_train": False}
+            mean, log_deviation, value, _ = model.a2c_network(seen)
+            deviation = torch.exp(log_deviation)
+            actions = sample(mean, deviation)
+            neglogp = model.neglogp(actions, mean, deviation, log_deviation)
+            value = self.get_values(obs) if self.has_central_value else model.denorm_value(value)
+        return {"neglogpacs": neglogp, "values": value, "actions": actions, "mus": mean, "sigmas": deviation}
+
+    def get_values(self, obs: Dict[str, torch.Tensor]) -> torch.Tensor:
+        """The values of observations, (num_envs, 1)."""
+        if self.has_central_value:
+            return super().get_values(obs)
+        # Actions are drawn too, as rl_games does: what is drawn later depends on it.
+        return self.get_action_values(obs)["values"]
+
+    def play_steps(self) -> Dict[str, Any]:
+        """A rollout in rl_games' form; episodes are counted by the observer alone, on the device."""
+        buffer, stepping_s = self.experience_buffer, 0.0
+        for step in range(self.horizon_length):
+            result = self.get_action_values(self.obs)
+            buffer.update_data("obses", step, self.obs["obs"])
+            buffer.update_data("dones", step, self.dones)
+            for name in self.update_list:
+                buffer.update_data(name, step, result[name])
+            if self.has_central_value:
+                buffer.update_data("states", step, self.obs["states"])
+            begun = time.perf_counter()
+            self.obs, rewards, self.dones, infos = self.env_step(result["actions"])
+            stepping_s += time.perf_counter() - begun
+            rewards = self.rewards_shaper(rewards)
+            if self.value_bootstrap:
+                rewards.add_(self.gamma * result["values"] * infos["time_outs"].unsqueeze(1).float())
+            buffer.update_data("rewards", step, rewards)
+            self.algo_observer.process_infos(infos, None)
+        values = buffer.tensor_dict["values"]
+        advantages = self.discount_values(
+            self.dones.float(),
+            self.get_values(self.obs),
+            buffer.tensor_dict["dones"].float(),
+            values,
+            buffer.tensor_dict["rewards"],
+        )
+        batch = buffer.get_transformed_list(swap_and_flatten01, self.tensor_list)
+        batch.update(
+            returns=swap_and_flatten01(advantages + values), played_frames=self.batch_size, step_time=stepping_s
+        )
+        return batch
+
+    # Update
+
+    def update_lr(self, lr: float) -> None:
+        """Set the optimizer's learning rate. All processes found the same, from the same KL divergence.
+
+        rl_games would also send it from the first to the others, after each minibatch and cut to single precision.
+        """
+        if self.device_rate is not None:
+            self.device_rate.set(lr)
+            return
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+
+    def train_epoch(self) -> Any:
+        """An iteration in rl_games' form."""
+        result = super().train_epoch()
+        if self.device_rate is not None and self._adapts_here:
+            self.last_lr = self.device_rate.get()
+        return result
+
+    @property
+    def _adapts_here(self) -> bool:
+        return self.is_adaptive_lr and self.schedule_type == ADAPTED_HERE
+
+    def train_actor_critic(self, minibatch: Minibatch) -> Tuple[Any, ...]:
+        """Learn from a minibatch; rl_games' tuple."""
+        if self.device_rate is None:
+            return super().train_actor_critic(minibatch)
+        self.set_train()
+        losses, mean, deviation = self._step(minibatch)
+        a_loss, c_loss, entropy, kl, b_loss, learning_rate = losses.clone().unbind()  # the next step writes over them
+        if (
+            self.schedule_type == ADAPTED_HERE and not self.is_adaptive_lr
+        ):  # these schedules do not look at the KL divergence
+            self.last_lr, self.entropy_coef = self.scheduler.update(
+                self.last_lr, self.entropy_coef, self.epoch_num, 0, kl_dist=0.0
+            )
+            self.update_lr(self.last_lr)
+        return a_loss, c_loss, entropy, kl, learning_rate, 1.0, mean, deviation, b_loss
+
+    def _learn(self, minibatch: Minibatch) -> Tuple[torch.Tensor, ...]:
+        """Everything of a minibatch that happens on the device: losses (6,), means and deviations of the samples."""
+        assert self.device_rate is not None
+        used_rate = self.device_rate.rate.clone()
+        self.calc_gradients(minibatch)
+        a_loss, c_loss, entropy, kl, _, _, mean, deviation, b_loss = self.train_result
+        if self._adapts_here:
+            if self.multi_gpu:
+                dist.all_reduce(kl)
+                kl /= self.world_size
+            self.device_rate.adapt(kl, self.kl_threshold)
+        losses = torch.stack([each.detach() for each in (a_loss, c_loss, entropy, kl, b_loss, used_rate)])
+        return losses, mean, deviation
