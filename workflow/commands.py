@@ -5,12 +5,12 @@ from __future__ import annotations
 import configparser
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
-from dexhand_env.config.seeds import load_seeds
 from dexhand_env.errors import UserError
 from dexhand_env.files import require_writable
-from workflow.plan import update
+from workflow.plan import read_variants, update
 from workflow.stamps import refresh
 
 # Threads stay out of DVC's command, which is part of the cache's key: they change how fast a stage is, not what comes
@@ -21,24 +21,39 @@ REPRODUCE = (
 )
 
 
-def prepare(root: Path) -> tuple[dict[str, tuple[int, ...]], dict[str, list[str]]]:
-    """Rewrite dvc.yaml and the stamps where they are out of date.
+@dataclass(frozen=True)
+class Prepared:
+    """What the rules need to know.
 
-    Returns:
-        each experiment's training seeds, and each stage's reasons to run.
+    Args:
+        seeds: each experiment's training seeds.
+        gpus: how many GPUs a training of each experiment asks for.
+        reasons: what is new for each stage, in words.
+    """
+
+    seeds: dict[str, tuple[int, ...]]
+    gpus: dict[str, int]
+    reasons: dict[str, list[str]]
+
+
+def prepare(root: Path) -> Prepared:
+    """Rewrite dvc.yaml and the stamps where they are out of date.
 
     A user's mistake ends the process with one line and exit code 2.
     """
     try:
-        plan, _ = update(root)
-        experiments = load_seeds(root / "configs")
-        for name, seeds in experiments.items():
-            for folder in ("runs", *(f"results/{name}/seed{seed}" for seed in seeds)):
+        variants = read_variants(root)
+        plan, _ = update(root, variants)
+        for variant in variants:
+            for folder in ("runs", *(f"results/{variant.name}/seed{seed}" for seed in variant.seeds)):
                 require_writable(root / folder)
-        return experiments, refresh(root, plan)
+        reasons = refresh(root, plan)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    seeds = {variant.name: variant.seeds for variant in variants}
+    gpus = {variant.name: variant.gpus for variant in variants}
+    return Prepared(seeds, gpus, reasons)
 
 
 def prefer_own_environment() -> None:

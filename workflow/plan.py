@@ -64,6 +64,11 @@ class Variant:
     keys: frozenset[str]
 
     @property
+    def gpus(self) -> int:
+        """How many GPUs its training asks for where nothing else is said."""
+        return int(self.backend == "mujoco_warp")
+
+    @property
     def placeholders(self) -> dict[str, str]:
         """The values of the table's placeholders."""
         files = ("source", "schema", "config_file", "train_file")
@@ -170,13 +175,13 @@ def render(plan: Plan) -> str:
     return HEADER + yaml.dump(plan, Dumper=_Dumper, sort_keys=False, width=200, allow_unicode=True)
 
 
-def update(root: Path) -> tuple[Plan, Difference]:
+def update(root: Path, variants: Sequence[Variant]) -> tuple[Plan, Difference]:
     """Rewrite dvc.yaml where it is out of date; return the plan and what was different.
 
     Raises:
-        UserError: as :func:`read_variants`; nothing is written then.
+        UserError: workflow/stages.yaml cannot be read; nothing is written then.
     """
-    plan = expand(read_yaml(root / STAGES).values, read_variants(root))
+    plan = expand(read_yaml(root / STAGES).values, variants)
     text = render(plan)
     path = root / DVC_FILE
     old_text = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -205,7 +210,7 @@ def main(arguments: list[str]) -> int:
     """The command line described at the top; 2 for a user's mistake, else the exit code of what ran."""
     root = Path.cwd()
     try:
-        _, difference = update(root)
+        _, difference = update(root, read_variants(root))
         if arguments == ["check"]:
             _stop_if_any(difference.new + difference.changed + difference.removed)
         elif arguments == ["run-new"]:

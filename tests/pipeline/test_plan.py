@@ -114,11 +114,11 @@ def test_the_files_of_a_task_from_outside_are_dependencies(root: Path, monkeypat
 
 
 def test_update_says_what_was_new_changed_and_removed(root: Path) -> None:
-    _, first = update(root)
+    _, first = update(root, read_variants(root))
     assert "train-Tiny-1" in first.new
-    assert update(root)[1] == type(first)((), (), ())
+    assert update(root, read_variants(root))[1] == type(first)((), (), ())
     (root / "configs/experiments.yaml").write_text("Tiny: [2, 3]\n")
-    _, second = update(root)
+    _, second = update(root, read_variants(root))
     assert second.new == ("train-Tiny-3", "select-Tiny-3", "evaluate-Tiny-3")
     assert second.changed == ("report-Tiny",)
     assert second.removed == ("train-Tiny-1", "select-Tiny-1", "evaluate-Tiny-1")
@@ -128,7 +128,7 @@ def test_update_says_what_was_new_changed_and_removed(root: Path) -> None:
 @pytest.mark.parametrize("damaged", ["", "stages: [", "stages: 3\n"])
 def test_a_damaged_file_is_written_anew(root: Path, damaged: str) -> None:
     (root / "dvc.yaml").write_text(damaged)
-    _, difference = update(root)
+    _, difference = update(root, read_variants(root))
     assert "train-Tiny-1" in difference.new
     assert (root / "dvc.yaml").read_text() == render(planned(root))
 
@@ -149,6 +149,6 @@ def test_a_mistake_is_one_line_and_nothing_is_written(
     monkeypatch.chdir(root)
     (root / "configs" / file).write_text(text)
     with pytest.raises(UserError, match=message) as raised:
-        update(root)
+        update(root, read_variants(root))
     assert "\n" not in str(raised.value)
     assert not (root / "dvc.yaml").exists()

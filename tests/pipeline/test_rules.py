@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import re
+from collections.abc import Callable
 from typing import Any
 
 import yaml
@@ -29,6 +31,15 @@ def test_rules_read_and_write_what_stages_do(first_run: tuple[Clone, Run, dict[s
         for file in files
     }
     assert summary(clone) == expected
+
+
+def test_only_a_training_on_a_gpu_asks_for_one_and_a_profile_may_give_more(fresh: Callable[[str], Clone]) -> None:
+    clone = fresh("Tiny: [1]\nOnGPU: [1]\n")
+    clone.edit("configs/OnGPU.yaml", "sim: {", "sim: {backend: mujoco_warp, ")
+    for more, expected in (([], {"Tiny": "0", "OnGPU": "1"}), (["--set-resources", "train:gpu=2"], {"OnGPU": "2"})):
+        planned = clone.run("snakemake", "-n", "-p", *more).output
+        asked = {name: gpus for gpus, name in re.findall(r"DEXHAND_GPUS=(\d) .* train-(\w+)-1", planned)}
+        assert asked.items() >= expected.items()
 
 
 def test_the_root_snakefile_is_short() -> None:

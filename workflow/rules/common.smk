@@ -10,8 +10,10 @@ from workflow.commands import prefer_own_environment, prepare, reproduce_command
 from workflow.reasons import explain
 
 prefer_own_environment()
-SEEDS, REASONS = prepare(ROOT)
+PREPARED = prepare(ROOT)
+SEEDS, REASONS = PREPARED.seeds, PREPARED.reasons
 REPRODUCE = reproduce_command(ROOT)
+TRAIN_ON_GPUS = f"DEXHAND_GPUS={{resources.gpu}} {REPRODUCE}"
 
 
 wildcard_constraints:
@@ -28,3 +30,8 @@ def of_every_seed(*patterns):
         return expand(patterns, experiment=wildcards.experiment, seed=seeds)
 
     return files
+
+
+def gpus_of_training(wildcards):
+    """One where the experiment trains on a GPU; a profile or --set-resources train:gpu=2 gives more."""
+    return PREPARED.gpus[wildcards.experiment]

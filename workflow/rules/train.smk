@@ -12,10 +12,12 @@ rule train:
     conda:
         "../envs/dexhand.yaml"
     threads: 1
+    resources:
+        gpu=gpus_of_training,
     params:
         stages="train-{experiment}-{seed}",
         why=explain(REASONS, "train-{experiment}-{seed}"),
     message:
         "Training {wildcards.experiment}, seed {wildcards.seed} ({params.why})"
     shell:
-        REPRODUCE
+        TRAIN_ON_GPUS
