@@ -70,9 +70,10 @@ class Selection(Recorded):
 
 
 class Condition(Recorded):
-    """One physics condition of seed<k>/evaluation.json."""
+    """One condition of seed<k>/evaluation.json; ``changes`` says how its task differs from that of the training."""
 
     physics: dict[str, Any]
+    changes: list[dict[str, Any]] = []
     success_rate: Fraction
     interval: tuple[Fraction, Fraction]
     episodes: Annotated[int, Field(ge=1)]

@@ -33,7 +33,10 @@ SMALL: dict[str, Any] = {
         },
     },
     "selection": {"episodes": 8},
-    "evaluation": {"episodes": 8},
+    "evaluation": {
+        "episodes": 8,
+        "conditions": ["training", "reference", {"name": "hasty", "env": {"episode_length_steps": 12}}],
+    },
 }
 
 
