@@ -107,7 +107,7 @@ def rollouts(
     """Seconds of a control step, by round.
 
     Returns:
-        env.step with random actions, raw physics following its joint targets, and following those of a training's rollout.
+        env.step with random actions, raw physics following its joint targets, and following those of training.
     """
     device, steps = options.device, options.steps
     scene = TASKS[options.scene].scene(env.task.config)

@@ -38,7 +38,7 @@ class TrainingTime:
 
 @dataclasses.dataclass(frozen=True)
 class Rollout:
-    """What raw physics needs to replay a rollout: the state of the worlds before it, and the joint targets of each step."""
+    """What raw physics needs to replay a rollout: the state before it, and the joint targets of each step."""
 
     state: dict[str, torch.Tensor]
     joint_targets: list[torch.Tensor]
