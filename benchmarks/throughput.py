@@ -27,7 +27,7 @@ import torch
 from benchmarks.cube_task import CubeTask
 from benchmarks.memory import Memory, predicted_gb, used_gb
 from benchmarks.raw_physics import raw_physics
-from benchmarks.training import seconds, synchronize, time_training
+from benchmarks.training import Rollout, seconds, synchronize, time_training
 from dexhand_env.config.physics import load_physics
 from dexhand_env.config.ppo import PPOParams, fit_minibatch, load_ppo, train_file
 from dexhand_env.config.registry import load_task
@@ -55,8 +55,10 @@ class Speed:
         made_s: seconds to make the environment, kernels compiled where the cache lacked them.
         raw, env, training: control steps a second.
         env_of_raw: median of the rounds' ratios.
-        raw_ms, env_ms, policy_ms, update_ms, rest_ms: of one control step; ``policy_ms`` is the rest of the rollout,
-            ``rest_ms`` of the iteration: divergence checks, history, TensorBoard.
+        raw_ms, env_ms: of one control step with random actions.
+        explored_ms: of raw physics on a rollout of training, whose actions move the hand more.
+        policy_ms: the rest of that rollout, what env.step adds to raw physics left out.
+        update_ms, rest_ms: the update, and the rest of the iteration: divergence checks, history, TensorBoard.
         alone_ms: see :class:`benchmarks.training.TrainingTime`.
         memory: what training takes, and the prediction.
     """
@@ -70,6 +72,7 @@ class Speed:
     training_of_raw: float
     raw_ms: float
     env_ms: float
+    explored_ms: float
     policy_ms: float
     update_ms: float
     rest_ms: float
@@ -98,27 +101,40 @@ def _ppo(options: argparse.Namespace, worlds: int) -> dict[str, Any]:
     return params.dump()
 
 
-def rollout(options: argparse.Namespace, env: DexHandEnv, worlds: int) -> tuple[list[float], list[float]]:
-    """Seconds of each round of env.step with random actions, and of raw physics following its joint targets."""
+def rollouts(
+    options: argparse.Namespace, env: DexHandEnv, worlds: int, explored: Rollout
+) -> tuple[list[float], list[float], list[float]]:
+    """Seconds of a control step, by round.
+
+    Returns:
+        env.step with random actions, raw physics following its joint targets, and following those of training.
+    """
     device, steps = options.device, options.steps
     scene = TASKS[options.scene].scene(env.task.config)
     restore, step_raw = raw_physics(scene, load_physics(options.physics), worlds, device, options.threads)
-    env_s, raw_s = [], []
+
+    def raw_s(replayed: Rollout) -> float:
+        restore(replayed.state)
+        whole = seconds(device, lambda: [step_raw(each) for each in replayed.joint_targets])
+        return whole / len(replayed.joint_targets)
+
+    env_s, random_s, explored_s = [], [], []
     for _ in range(ROUNDS):
         actions = torch.rand((WARM_UP + steps, worlds, env.num_actions), device=env.device) * 2.0 - 1.0
         for each in actions[:WARM_UP]:
             env.step(each)
         state = env.get_state()
-        env_s.append(seconds(device, lambda actions=actions: [env.step(each) for each in actions[WARM_UP:]]))
+        whole_s = seconds(device, lambda actions=actions: [env.step(each) for each in actions[WARM_UP:]])
+        env_s.append(whole_s / steps)
         # Once more, to record what the actuators are told.
         env.set_state(state)
         targets = []
         for each in actions[WARM_UP:]:
             env.step(each)
             targets.append(env.sim.joint_targets.clone())
-        restore(state["sim"])
-        raw_s.append(seconds(device, lambda targets=targets: [step_raw(each) for each in targets]))
-    return env_s, raw_s
+        random_s.append(raw_s(Rollout(state["sim"], targets)))
+        explored_s.append(raw_s(explored))
+    return env_s, random_s, explored_s
 
 
 def measure(options: argparse.Namespace, worlds: int) -> Speed:
@@ -131,11 +147,11 @@ def measure(options: argparse.Namespace, worlds: int) -> Speed:
     synchronize(options.device)
     made_s = time.perf_counter() - made_s
     params, scene = _ppo(options, worlds), TASKS[options.scene].scene(env.task.config)
-    training = time_training(params, env, options.device, options.iterations)
+    training, explored = time_training(params, env, options.device, options.iterations)
     predicted = predicted_gb(env, scene, load_physics(options.physics), params, options.device, options.threads)
     memory = Memory(used_gb(options.device), begun_with, predicted)
-    env_s, raw_s = rollout(options, env, worlds)
-    raw_ms, env_ms = (statistics.median(values) / options.steps * 1e3 for values in (raw_s, env_s))
+    measured = rollouts(options, env, worlds, explored)
+    env_ms, raw_ms, explored_ms = (statistics.median(values) * 1e3 for values in measured)
     counters = env.sim.counters()
     return Speed(
         worlds=worlds,
@@ -143,11 +159,12 @@ def measure(options: argparse.Namespace, worlds: int) -> Speed:
         raw=worlds / raw_ms * 1e3,
         env=worlds / env_ms * 1e3,
         training=worlds / training.iteration_ms * 1e3,
-        env_of_raw=statistics.median(raw / whole for raw, whole in zip(raw_s, env_s, strict=True)),
+        env_of_raw=statistics.median(raw / whole for whole, raw in zip(*measured[:2], strict=True)),
         training_of_raw=raw_ms / training.iteration_ms,
         raw_ms=raw_ms,
         env_ms=env_ms,
-        policy_ms=training.rollout_ms - env_ms,
+        explored_ms=explored_ms,
+        policy_ms=training.rollout_ms - explored_ms - (env_ms - raw_ms),
         update_ms=training.update_ms,
         rest_ms=training.iteration_ms - training.rollout_ms - training.update_ms,
         alone_ms=training.alone_ms,
@@ -183,7 +200,15 @@ def table(speeds: list[dict[str, Any]]) -> str:
     """The measurements as a Markdown table."""
     rates = ("worlds", "raw physics", "env.step", "of raw", "training", "of raw")
     alone = tuple(speeds[0]["alone_ms"]) if speeds else ()
-    costs = ("ms a step: raw", "env", "policy", "update", "rest", *(f"{name} alone" for name in alone))
+    costs = (
+        "ms a step: raw",
+        "env",
+        "raw of training",
+        "policy",
+        "update",
+        "rest",
+        *(f"{name} alone" for name in alone),
+    )
     memory = ("memory, GB", "of it new", "predicted")
     heading = (*rates, *costs, *memory, "made in, s", "broken", "lost")
     lines = ["| " + " | ".join(heading) + " |", "|" + "---|" * len(heading)]
@@ -197,6 +222,7 @@ def table(speeds: list[dict[str, Any]]) -> str:
             f"{row['training_of_raw']:.2f}",
             f"{row['raw_ms']:.2f}",
             f"{row['env_ms'] - row['raw_ms']:.2f}",
+            f"{row['explored_ms']:.2f}",
             f"{row['policy_ms']:.2f}",
             f"{row['update_ms']:.2f}",
             f"{row['rest_ms']:.2f}",

@@ -36,6 +36,14 @@ class TrainingTime:
     alone_ms: dict[str, float]
 
 
+@dataclasses.dataclass(frozen=True)
+class Rollout:
+    """What raw physics needs to replay a rollout: the state before it, and the joint targets of each step."""
+
+    state: dict[str, torch.Tensor]
+    joint_targets: list[torch.Tensor]
+
+
 def seconds(device: str, work: Callable[[], Any]) -> float:
     """Wall time of something, until the GPU has done it too."""
     synchronize(device)
@@ -55,7 +63,7 @@ class _Watched:
     """A method that notes the seconds of its calls and what the last one was given."""
 
     def __init__(self, method: Callable[..., Any], device: str) -> None:
-        self._method = method
+        self.method = method
         self._device = device
         self.seconds: list[float] = []
         self.arguments: tuple[Any, ...] = ()
@@ -63,12 +71,14 @@ class _Watched:
     def __call__(self, *arguments: Any) -> Any:
         results = []
         self.arguments = arguments
-        self.seconds.append(seconds(self._device, lambda: results.append(self._method(*arguments))))
+        self.seconds.append(seconds(self._device, lambda: results.append(self.method(*arguments))))
         return results[0]
 
 
-def time_training(params: dict[str, Any], env: DexHandEnv, device: str, iterations: int) -> TrainingTime:
-    """Train for some iterations and see how long they take, the first ones left out."""
+def time_training(
+    params: dict[str, Any], env: DexHandEnv, device: str, iterations: int
+) -> tuple[TrainingTime, Rollout]:
+    """How long some iterations of training take, the first ones left out; and one more rollout, to be replayed."""
     total = WARM_UP + iterations
     config = {**params["config"], "max_epochs": total, "save_frequency": total + 1, "save_best_after": total + 1}
     with tempfile.TemporaryDirectory() as folder:
@@ -83,12 +93,28 @@ def time_training(params: dict[str, Any], env: DexHandEnv, device: str, iteratio
         whole = [after - before for before, after in zip(ends, ends[1:], strict=False)]
         rollouts, epochs = rollout.seconds[-iterations:], epoch.seconds[-iterations:]
         updates = [both - play for both, play in zip(epochs, rollouts, strict=True)]
+        last = _record(agent, env, counting)
         alone = {name: value * per_step for name, value in _alone(agent, counting, device, config).items()}
         agent.writer.close()
     median = statistics.median
-    return TrainingTime(
-        median(whole[-iterations:]) * per_step, median(rollouts) * per_step, median(updates) * per_step, alone
-    )
+    times = (median(values) * per_step for values in (whole[-iterations:], rollouts, updates))
+    return TrainingTime(*times, alone), last
+
+
+def _record(agent: Any, env: DexHandEnv, counting: _Watched) -> Rollout:
+    """One more rollout; what the actuators were told is read when its steps are counted."""
+    state, targets = env.sim.get_state(), []
+    count = counting.method
+
+    def read_and_count(*arguments: Any) -> None:
+        targets.append(env.sim.joint_targets.clone())
+        count(*arguments)
+
+    counting.method = read_and_count
+    with torch.no_grad():
+        agent.play_steps()
+    counting.method = count
+    return Rollout(state, targets)
 
 
 def _alone(agent: Any, counting: _Watched, device: str, config: dict[str, Any]) -> dict[str, float]:

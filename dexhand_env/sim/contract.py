@@ -38,6 +38,23 @@ class SimulationMemory:
     state_bytes: int
 
 
+@dataclasses.dataclass(frozen=True)
+class WorldParameters:
+    """Physical parameters that may differ from world to world; None leaves one as it is.
+
+    Attributes:
+        object_frictions: sliding friction of each object with whatever it touches, (num_envs, number of objects).
+        object_masses_kg: (num_envs, number of objects); the shape of the inertia stays.
+        gain_factors: what the position gains of the hand's joints are multiplied by, (num_envs, 26).
+        damping_factors: the same of their damping.
+    """
+
+    object_frictions: Optional[torch.Tensor] = None
+    object_masses_kg: Optional[torch.Tensor] = None
+    gain_factors: Optional[torch.Tensor] = None
+    damping_factors: Optional[torch.Tensor] = None
+
+
 class Simulation(abc.ABC):
     """``num_envs`` copies of one scene, stepped together.
 
@@ -150,6 +167,22 @@ class Simulation(abc.ABC):
             worlds: those to put there, (num_envs,) bool; the rows of the others below do not matter.
             joint_positions: (num_envs, 26).
             object_poses: (num_envs, number of objects, 7) position and quaternion; the scene's own where left out.
+        """
+
+    @property
+    @abc.abstractmethod
+    def parameters(self) -> WorldParameters:
+        """The physical parameters of every world, none left out."""
+
+    @abc.abstractmethod
+    def set_parameters(self, worlds: torch.Tensor, parameters: WorldParameters) -> None:
+        """Change physical parameters; they stay until they are changed again, whatever is reset.
+
+        A parameter's first change prepares for it, which may take seconds and make a GPU wait; later ones do not.
+
+        Args:
+            worlds: those to change, (num_envs,) bool; the rows of the others do not matter.
+            parameters: on the simulation's device.
         """
 
     @abc.abstractmethod

@@ -10,9 +10,19 @@ import torch
 from mujoco import batch
 
 from dexhand_env.config.physics import Physics
-from dexhand_env.sim.contract import Simulation, SimulationCounters, SimulationMemory
+from dexhand_env.sim.contract import Simulation, SimulationCounters, SimulationMemory, WorldParameters
 from dexhand_env.sim.mujoco_model import HAND_JOINTS, compile_scene, distance_columns, force_columns
 from dexhand_env.sim.scene import Scene
+from dexhand_env.sim.world_parameters import (
+    FIELDS,
+    ModelFields,
+    chosen,
+    each,
+    from_state,
+    has_parameters,
+    to_state,
+    updated,
+)
 
 FINGERTIPS = 5
 # Fields of a world that decide its future, contact warm start included: equal bits in, equal bits out.
@@ -94,6 +104,8 @@ class MujocoCpuSimulation(Simulation):
         self._fresh: Dict[str, torch.Tensor] = {}
         self._force_columns = force_columns(self.model, scene.side)
         self._distance_columns = distance_columns(self.model, scene)
+        self._fields = ModelFields(self.model, [item.name for item in scene.objects], torch.float64, self.device)
+        self._parameters = self._own_parameters = self._fields.own(num_envs)
         # Peak forces of the fingertips, then depths in the objects; None until somebody asks, for watching takes time.
         self._peaks: Optional[torch.Tensor] = None
 
@@ -240,9 +252,26 @@ class MujocoCpuSimulation(Simulation):
         self._forget_peaks(worlds)
         self._fresh.clear()
 
+    @property
+    def parameters(self) -> WorldParameters:
+        return self._parameters
+
+    def set_parameters(self, worlds: torch.Tensor, parameters: WorldParameters) -> None:
+        now = chosen(worlds, parameters, self._parameters)
+        self._parameters = updated(self._parameters, now)
+        ids = _ids(worlds)
+        for name, values in self._fields.values(each(now, lambda _, values: values[worlds])).items():
+            self._batch.expand(name)[ids] = values.numpy()
+        if parameters.object_masses_kg is not None:
+            self._batch.set_const(ids)
+        if self._derived:
+            self._batch.forward(ids, stage=mujoco.mjtStage.mjSTAGE_ACC)
+
     def get_state(self) -> Dict[str, torch.Tensor]:
         state = {name: torch.from_numpy(array.copy()) for name, array in self._state.items()}
         state["counters"] = torch.tensor([self._nan_resets, self._contact_overflows])
+        if self._parameters is not self._own_parameters:
+            state.update(to_state(self._parameters))
         return state
 
     def set_state(self, state: Dict[str, torch.Tensor]) -> None:
@@ -251,5 +280,18 @@ class MujocoCpuSimulation(Simulation):
         self._nan_resets, self._contact_overflows = state["counters"].tolist()
         if self._derived:
             self._batch.forward(stage=mujoco.mjtStage.mjSTAGE_ACC)
-        self._forget_peaks(torch.ones(self.num_envs, dtype=torch.bool))
+        all_worlds = torch.ones(self.num_envs, dtype=torch.bool)
+        self._forget_peaks(all_worlds)
         self._fresh.clear()
+        if has_parameters(state):
+            self.set_parameters(all_worlds, from_state(state, self._own_parameters))
+        elif self._parameters is not self._own_parameters:
+            self._restore_model()
+
+    def _restore_model(self) -> None:
+        """Every world as the scene is, to the last bit."""
+        for name in (name for names in FIELDS.values() for name in names):
+            if self._batch.expanded(name) is not None:
+                self._batch.expand(name)[...] = getattr(self.model, name)
+        self._batch.set_const()
+        self._parameters = self._own_parameters

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import AbstractSet, Dict, List, Optional, Sequence, Tuple
 
 import mujoco
 import mujoco_warp
@@ -12,11 +12,12 @@ from mujoco_warp import OverflowType
 
 from dexhand_env.config.physics import Physics
 from dexhand_env.errors import UserError
-from dexhand_env.sim.contract import Simulation, SimulationCounters, SimulationMemory
+from dexhand_env.sim.contract import Simulation, SimulationCounters, SimulationMemory, WorldParameters
 from dexhand_env.sim.mujoco_model import HAND_JOINTS, compile_scene, distance_columns, force_columns
 from dexhand_env.sim.scene import Scene
 from dexhand_env.sim.warp_kernels import announced
 from dexhand_env.sim.warp_peaks import keep_peaks
+from dexhand_env.sim.world_parameters import ModelFields, chosen, from_state, has_parameters, to_state, updated
 
 # Room for contacts and constraint rows, a world. Contacts share theirs between worlds.
 CONTACTS, CONSTRAINTS = 64, 256
@@ -53,6 +54,11 @@ class MujocoWarpSimulation(Simulation):
         self.control_dt_s = physics.control_dt_s
         self._mujoco_model = compile_scene(scene, physics)
         self._object_count = len(scene.objects)
+        self._substeps = physics.substeps
+        names = [item.name for item in scene.objects]
+        self._fields = ModelFields(self._mujoco_model, names, torch.float32, self.device)
+        self._parameters = self._own_parameters = self._fields.own(num_envs)
+        self._varied: Dict[str, torch.Tensor] = {}  # fields of the model that have a row for each world
         with announced(device), warp.ScopedDevice(device):
             self._model = _put_model(self._mujoco_model)
             self._data = mujoco_warp.make_data(self._mujoco_model, num_envs, nconmax=CONTACTS, njmax=CONSTRAINTS)
@@ -237,9 +243,37 @@ class MujocoWarpSimulation(Simulation):
         objects = self._initial_qpos[:, HAND_JOINTS:] if object_poses is None else object_poses.flatten(1)
         self._place(worlds, torch.cat((joint_positions, objects), dim=1), joint_positions)
 
+    @property
+    def parameters(self) -> WorldParameters:
+        return self._parameters
+
+    def set_parameters(self, worlds: torch.Tensor, parameters: WorldParameters) -> None:
+        now = chosen(worlds, parameters, self._parameters)
+        self._parameters = updated(self._parameters, now)
+        fields = self._fields.values(now)
+        if not fields.keys() <= self._varied.keys():
+            self._vary(fields.keys() | self._varied.keys())
+            fields = self._fields.values(self._parameters)
+        for name in fields.keys() & self._varied.keys():
+            self._varied[name].copy_(fields[name])
+
+    def _vary(self, names: AbstractSet[str]) -> None:
+        """Give fields of the model a row for each world, and capture the physics anew, for graphs hold addresses."""
+        kept = [values.clone() for values in self._all_state()]
+        with announced(str(self.device)), warp.ScopedDevice(str(self.device)):
+            self._model = _put_model(self._mujoco_model, dict.fromkeys(names, self.num_envs))
+            self._varied = {name: warp.to_torch(getattr(self._model, name)) for name in names}
+            self._step_graph = self._captured(self._substeps)
+            self._kinematics_graph = self._captured(0)
+        for values, before in zip(self._all_state(), kept):
+            values.copy_(before)
+        self._overflow.zero_()
+        self._changed()
+
     def get_state(self) -> Dict[str, torch.Tensor]:
         state = {**self._state, "sensordata": self._sensordata, "counters": self._counts}
-        return {name: values.to("cpu", copy=True) for name, values in state.items()}
+        copies = {name: values.to("cpu", copy=True) for name, values in state.items()}
+        return copies if self._parameters is self._own_parameters else {**copies, **to_state(self._parameters)}
 
     def set_state(self, state: Dict[str, torch.Tensor]) -> None:
         for name, values in {**self._state, "sensordata": self._sensordata, "counters": self._counts}.items():
@@ -249,6 +283,11 @@ class MujocoWarpSimulation(Simulation):
                 values.zero_()
         self._peaks.zero_()
         self._changed()
+        if has_parameters(state) or self._varied:
+            all_worlds = torch.ones_like(self._nan_worlds)
+            self.set_parameters(all_worlds, from_state(state, self._own_parameters))
+        if not has_parameters(state):
+            self._parameters = self._own_parameters
 
 
 def memory_needed(scene: Scene, physics: Physics, device: str) -> SimulationMemory:
@@ -267,9 +306,10 @@ def memory_needed(scene: Scene, physics: Physics, device: str) -> SimulationMemo
     )
 
 
-def _put_model(model: mujoco.MjModel) -> mujoco_warp.Model:
+def _put_model(model: mujoco.MjModel, rows: Optional[Dict[str, int]] = None) -> mujoco_warp.Model:
+    """MuJoCo Warp's copy of a model, with so many rows of some of its fields; one row serves all worlds."""
     try:
-        warp_model = mujoco_warp.put_model(model)
+        warp_model = mujoco_warp.put_model(model, rows)
     except (NotImplementedError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise UserError("sim.backend", f"mujoco_warp does not support this scene: {reason}", "mujoco") from error

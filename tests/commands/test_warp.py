@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
-from typing import List
+from typing import List, Tuple
 
 import pytest
 
 from dexhand_env.rl.checkpoint import TRAINING_KEYS, load_checkpoint
 from dexhand_env.sim.backends import warp_installed
 
-from .programs import files, train
+from .programs import files, run, train
 from .test_own_tasks import SMALL
 
 SIX_BALLS = '''\
@@ -83,3 +83,72 @@ def test_without_a_gpu_one_that_is_named_is_refused_in_one_line(tmp_path: Path) 
     (line,) = said(result)
     assert "--sim-device: cuda:0: " in line
     assert files(tmp_path) == {}
+
+
+# train.py with a stand-in for NVIDIA's library, which says what a driver would; None is a machine without one.
+WITH_DRIVER = """
+import ctypes, sys
+version, devices, error, warp = {driver}
+real = ctypes.CDLL
+class Driver:
+    def cuDriverGetVersion(self, found):
+        found._obj.value = version
+        return 0
+    def cuInit(self, flags):
+        return error
+    def cuDeviceGetCount(self, found):
+        found._obj.value = devices
+        return 0
+def load(name, *arguments, **options):
+    if name != "libcuda.so.1":
+        return real(name, *arguments, **options)
+    if version is None:
+        raise OSError("libcuda.so.1: cannot open shared object file")
+    return Driver()
+ctypes.CDLL = load
+if not warp:
+    sys.modules["mujoco_warp"] = None
+sys.argv[0] = "train.py"
+from dexhand_env.cli import train_main
+train_main()
+"""
+OLD = "the NVIDIA driver is too old: it supports CUDA 12.4, MuJoCo Warp needs 13.0 or newer"
+ABSENT = "MuJoCo Warp is not installed (pip install 'dexhand-env[gpu]')"
+
+
+@pytest.mark.parametrize(
+    ("driver", "says"),
+    [
+        ((None, 0, 0, True), "no NVIDIA driver here (libcuda.so.1 is not found)"),
+        ((12040, 1, 0, True), OLD),
+        ((13000, 0, 100, True), "0 GPUs are visible to this process"),
+        ((13000, 1, 802, True), "the NVIDIA driver does not start (CUDA error 802)"),
+        ((13000, 1, 0, False), ABSENT),
+    ],
+    ids=["no driver", "an old driver", "hidden", "broken", "no Warp"],
+)
+def test_a_gpu_that_cannot_step_physics_is_refused_with_the_reason(
+    tmp_path: Path, driver: Tuple[object, ...], says: str
+) -> None:
+    code = WITH_DRIVER.format(driver=driver)
+    result = run(tmp_path, "-c", code, *SMALL, "--sim-device", "cuda")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == f"train.py: --sim-device: cuda:0: {says}; allowed: cpu\n"
+    assert files(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("driver", "notices"),
+    [
+        ((None, 0, 0, True), []),
+        ((12040, 1, 0, True), [f"physics on the CPU: {OLD}"]),
+        ((13000, 1, 0, False), [f"physics on the CPU: {ABSENT}"]),
+    ],
+    ids=["no driver", "an old driver", "no Warp"],
+)
+def test_by_itself_it_takes_the_cpu_and_says_why_where_there_is_a_gpu(
+    tmp_path: Path, driver: Tuple[object, ...], notices: List[str]
+) -> None:
+    result = run(tmp_path, "-c", WITH_DRIVER.format(driver=driver), *SMALL, "--max-iterations", "1")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert [line for line in result.stdout.splitlines() if line.startswith("physics on")] == notices

@@ -7,7 +7,8 @@ from typing import Optional
 
 import torch
 
-from dexhand_env.sim.contract import Simulation, SimulationCounters
+from dexhand_env.sim.contract import Simulation, SimulationCounters, WorldParameters
+from dexhand_env.sim.world_parameters import each
 
 
 class SeenFromCpu(Simulation):
@@ -83,6 +84,14 @@ class SeenFromCpu(Simulation):
     ) -> None:
         device = self._sim.device
         self._sim.reset(worlds.to(device), joint_positions.to(device), self._given(object_poses))
+
+    @property
+    def parameters(self) -> WorldParameters:
+        return each(self._sim.parameters, lambda _, values: values.cpu())
+
+    def set_parameters(self, worlds: torch.Tensor, parameters: WorldParameters) -> None:
+        device = self._sim.device
+        self._sim.set_parameters(worlds.to(device), each(parameters, lambda _, values: values.to(device)))
 
     def get_state(self) -> dict[str, torch.Tensor]:
         return self._sim.get_state()

@@ -14,6 +14,7 @@ from dexhand_env.env.randomness import TrainingRandomness
 from dexhand_env.env.vec_env import DexHandEnv
 from dexhand_env.rl.statistics import TrainingStatistics
 from dexhand_env.sim.backends import find_driver, warp_installed, why_no_warp
+from dexhand_env.sim.contract import WorldParameters
 from dexhand_env.tasks.registry import make_env
 
 WORLDS, STEPS = 64, 30
@@ -47,6 +48,23 @@ def test_torch_waits_for_nothing(env: DexHandEnv) -> None:
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert statistics.finish_iteration()["episode_length"] > 0
+
+
+def test_other_parameters_in_some_worlds_wait_for_nothing_either(env: DexHandEnv) -> None:
+    """After their first change, which prepares for it."""
+    worlds = torch.rand(WORLDS, device=env.device) < 0.3
+    factors = torch.rand(WORLDS, 26, device=env.device) + 0.5
+    parameters = WorldParameters(gain_factors=factors, damping_factors=factors)
+    env.sim.set_parameters(worlds, parameters)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        env.sim.set_parameters(~worlds, parameters)
+        env.step(torch.zeros(WORLDS, env.num_actions, device=env.device))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    changed = env.sim.parameters.gain_factors
+    assert changed is not None
+    assert torch.equal(changed, factors)
 
 
 def test_cuda_waits_for_nothing_either(env: DexHandEnv) -> None:
