@@ -7,20 +7,21 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from pydantic import Field, field_validator
+from typing_extensions import Annotated
 
 from dexhand_env.config.check import check
-from dexhand_env.config.conditions import Condition, Conditions, Tested, check_conditions, resolve_conditions
 from dexhand_env.config.layers import Layer, Stack, contains, differences
-from dexhand_env.config.physics import load_physics
+from dexhand_env.config.physics import Physics, load_physics, physics_names
 from dexhand_env.config.ppo import PPOFile, PPOParams, fit_minibatch
 from dexhand_env.config.registry import TaskEntry, default_task, find_task, load_task
-from dexhand_env.config.schema import Section, choices, shown
+from dexhand_env.config.schema import FROM_LIST, Section, choices, problem, shown
 from dexhand_env.config.seeds import EXPERIMENTS_FILE, EpisodeRange, check_disjoint, check_name, load_seeds
 from dexhand_env.config.task import TaskConfig
 from dexhand_env.config.yaml_files import read_yaml
 from dexhand_env.errors import UserError
 
 SECTIONS = ("train", "selection", "evaluation", "report")
+TRAINING = "training"  # the condition that means the physics of training
 
 
 class Train(Section):
@@ -36,16 +37,22 @@ class Train(Section):
 class Evaluation(EpisodeRange):
     """How the chosen policy is tested."""
 
-    conditions: Conditions = Field(
+    conditions: Annotated[Tuple[str, ...], FROM_LIST] = Field(
         min_length=1,
-        description="what it is tested under: training, presets of cfg/physics.yaml, and conditions with a `name`, "
-        "overrides `env` of the task, and `physics`",
+        description="physics it is tested under: training (that of env.sim.physics) and presets of cfg/physics.yaml",
     )
 
     @field_validator("conditions")
     @classmethod
-    def _are_known(cls, conditions: Tuple[Condition, ...]) -> Tuple[Condition, ...]:
-        check_conditions(conditions)
+    def _are_known(cls, conditions: Tuple[str, ...]) -> Tuple[str, ...]:
+        known = (TRAINING, *physics_names())
+        for index, name in enumerate(conditions):
+            if name not in known:
+                raise problem(f"found {shown(name)}", choices(known, name), (index,))
+            if name in conditions[:index]:
+                raise problem(f"{name} is listed twice", "each condition once", (index,))
+        if TRAINING not in conditions:
+            raise problem(f"{TRAINING} is missing", f"a list with {TRAINING}, which the report is about")
         return conditions
 
 
@@ -79,7 +86,6 @@ class Experiment:
         task: the whole task configuration.
         params: the whole PPO configuration; ``max_epochs`` is ``max_iterations`` and the minibatch fits.
         num_envs, max_iterations: as in the file.
-        conditions: what the policy is tested under, by name.
         differences: what differs from the defaults in cfg/task and cfg/train, as ``{"key", "default", "value"}``.
         notices: lines for the user, e.g. about a shrunk minibatch.
     """
@@ -93,10 +99,15 @@ class Experiment:
     max_iterations: int
     selection: EpisodeRange
     evaluation: Evaluation
-    conditions: Dict[str, Tested]
     report: Report
     differences: List[Dict[str, Any]]
     notices: List[str]
+
+    @property
+    def conditions(self) -> Dict[str, Physics]:
+        """Each condition of the evaluation with its physics."""
+        names = {name: self.task.sim.physics if name == TRAINING else name for name in self.evaluation.conditions}
+        return {name: load_physics(preset) for name, preset in names.items()}
 
     def section(self, name: str) -> Dict[str, Any]:
         """The JSON document of one section (one of ``SECTIONS``), complete for its stage.
@@ -127,8 +138,8 @@ class Experiment:
         return {**self._env(), "selection": self.selection.dump()}
 
     def _evaluation(self) -> Dict[str, Any]:
-        conditions = [{"name": name, **condition.dump()} for name, condition in self.conditions.items()]
-        return {"evaluation": {**self.evaluation.dump(), "conditions": conditions}}
+        conditions = {name: physics.dump() for name, physics in self.conditions.items()}
+        return {"env": self.task.dump(), "evaluation": {**self.evaluation.dump(), "conditions": conditions}}
 
     def _report(self) -> Dict[str, Any]:
         config = {
@@ -173,7 +184,6 @@ def load_experiment(name: str, root: Path = Path(".")) -> Experiment:
         max_iterations=file.train.max_iterations,
         selection=file.selection,
         evaluation=file.evaluation,
-        conditions=resolve_conditions(file.evaluation.conditions, entry, task, env, layer.section("evaluation")),
         report=file.report,
         differences=differences(default_task(entry), task.dump(), "env")
         + differences(default_params.dump(), params.dump(), "train.params"),

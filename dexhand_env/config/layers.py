@@ -85,7 +85,7 @@ class Layer:
     marks: Mapping[KeyPath, Tuple[int, int]] = field(default_factory=dict)
     prefix: KeyPath = ()
 
-    def section(self, *path: Union[str, int]) -> Layer:
+    def section(self, *path: str) -> Layer:
         """The layer of the mapping at ``path``; an empty one where the path is absent."""
         values: Any = value_at(self.values, path) if contains(self.values, path) else {}
         marks = {key[len(path) :]: mark for key, mark in self.marks.items() if key[: len(path)] == path}

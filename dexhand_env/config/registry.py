@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Dict, Mapping, Sequence, Type, Union
+from typing import Any, Dict, Mapping, Type, Union
 
 from dexhand_env.config.check import check
 from dexhand_env.config.layers import Layer, Stack, shown_path
@@ -134,11 +134,7 @@ def _train_file(name: str, *folders: Path) -> Path:
 
 
 def load_task(
-    task: Union[str, TaskEntry],
-    overrides: Overrides = None,
-    source: str = "overrides",
-    where: str = "--task",
-    more: Sequence[Layer] = (),
+    task: Union[str, TaskEntry], overrides: Overrides = None, source: str = "overrides", where: str = "--task"
 ) -> TaskConfig:
     """A task's configuration: the defaults of every task, its own YAML and the overrides, checked.
 
@@ -147,7 +143,6 @@ def load_task(
         overrides: values over the YAML's, nested as there; a Layer knows its lines too.
         source: names the overrides in errors; a Layer brings its own name.
         where: names, in errors, the option or key that gave ``task``.
-        more: values over these.
 
     Raises:
         UserError: an unknown task, or the first problem of its configuration.
@@ -157,7 +152,7 @@ def load_task(
     if not file.is_file():
         needed = f"a YAML file with `task: {entry.name}` and the weights of its reward terms under `rewards:`"
         raise UserError(shown_path(file), f"is missing; the task {entry.name} needs it", needed)
-    stack = Stack([read_yaml(file), as_layer(overrides, source), *more], read_yaml(TASK_DEFAULTS))
+    stack = Stack([read_yaml(file), as_layer(overrides, source)], read_yaml(TASK_DEFAULTS))
     config = check(entry.config_class, stack)
     if config.task != entry.name:
         raise UserError(stack.where(("task",)), f"found {shown(config.task)}", f"{entry.name}, the task that is loaded")

@@ -70,10 +70,9 @@ class Selection(Recorded):
 
 
 class Condition(Recorded):
-    """One condition of seed<k>/evaluation.json; ``changes`` says how its task differs from that of the training."""
+    """One physics condition of seed<k>/evaluation.json."""
 
     physics: dict[str, Any]
-    changes: list[dict[str, Any]] = []
     success_rate: Fraction
     interval: tuple[Fraction, Fraction]
     episodes: Annotated[int, Field(ge=1)]

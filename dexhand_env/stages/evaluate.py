@@ -46,22 +46,21 @@ def evaluate(experiment: str, seed: int) -> None:
 
         threads = given_threads()
         torch.set_num_threads(1)  # more would change the last bits of actions, and so the episodes
+        config = played(task_config(section))
         best = target.path / "best.pth"
         policy = Policy(load_checkpoint(best), torch.device("cpu"), f"checkpoint {best}")
         settings = section["evaluation"]
         conditions: dict[str, Any] = {}
         tables = {}
         # The training condition first: it is what the user waits for.
-        for condition in sorted(settings["conditions"], key=lambda each: each["name"] != REPLAYED_CONDITION):
-            name, physics = condition["name"], Physics.model_validate(condition["physics"])
-            replayed = name == REPLAYED_CONDITION
-            config = played(task_config({**section, "env": condition["env"]}))
+        for name, preset in sorted(settings["conditions"].items(), key=lambda item: item[0] != REPLAYED_CONDITION):
+            physics, replayed = Physics.model_validate(preset), name == REPLAYED_CONDITION
             first_seed, episodes = settings["first_seed"], settings["episodes"]
             table, motion = play_episodes(config, physics, policy, first_seed, episodes, threads, replayed)
             if motion is not None:
                 replays = _replays(config, physics, table, motion)
             tables[name] = table
-            conditions[name] = summarise(table, condition)
+            conditions[name] = summarise(table, preset)
             low, high = table.interval
             print(f"{name}: success {table.success_rate:.4f} [{low:.4f}, {high:.4f}]", flush=True)
         evaluation = {"experiment": experiment, "seed": seed, "checkpoint": chosen, "conditions": conditions}
@@ -71,11 +70,10 @@ def evaluate(experiment: str, seed: int) -> None:
         record["episodes"] = sum(table.episodes for table in tables.values())
 
 
-def summarise(table: EpisodeTable, condition: dict[str, Any]) -> dict[str, Any]:
+def summarise(table: EpisodeTable, physics: dict[str, Any]) -> dict[str, Any]:
     """What evaluation.json says of one condition."""
     return {
-        "physics": condition["physics"],
-        "changes": condition["changes"],
+        "physics": physics,
         "success_rate": table.success_rate,
         "interval": list(table.interval),
         "episodes": table.episodes,

@@ -33,10 +33,7 @@ SMALL: dict[str, Any] = {
         },
     },
     "selection": {"episodes": 8},
-    "evaluation": {
-        "episodes": 8,
-        "conditions": ["training", "reference", {"name": "hasty", "env": {"episode_length_steps": 12}}],
-    },
+    "evaluation": {"episodes": 8},
 }
 
 

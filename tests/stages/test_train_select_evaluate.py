@@ -31,7 +31,7 @@ from dexhand_env.stages.train import loaded_sources, publish, train
 
 from .pipeline import FOLDER, NAME, ROOT, SEED, digests, inside, run_all, write_configs
 
-CONDITIONS = ("training", "reference", "hasty")
+CONDITIONS = ("training", "reference")
 
 
 def read(root: Path, name: str) -> Any:
@@ -104,11 +104,7 @@ def test_the_evaluation_sums_up_its_table(finished: Path) -> None:
     assert list(evaluation) == ["experiment", "seed", "checkpoint", "conditions"]
     assert evaluation["checkpoint"] == read(finished, "selection.json")["chosen"]
     assert tuple(evaluation["conditions"]) == CONDITIONS
-    presets = {"training": "fast", "reference": "reference", "hasty": "fast"}
-    hasty = {"key": "env.episode_length_steps", "default": 20, "value": 12}
-    assert [found["changes"] for found in evaluation["conditions"].values()] == [[], [], [hasty]]
-    lengths = {name: max(row["length_steps"] for row in episodes if row["condition"] == name) for name in CONDITIONS}
-    assert lengths["hasty"] == 12 < lengths["training"]
+    presets = {"training": "fast", "reference": "reference"}
     for condition, found in evaluation["conditions"].items():
         rows = [row for row in episodes if row["condition"] == condition]
         assert [row["episode"] for row in rows] == list(range(8))
@@ -134,7 +130,7 @@ def test_the_table_has_the_agreed_columns(finished: Path) -> None:
     assert kinds["success"] == "bool"
     assert all(kinds[name].startswith("int") for name in ("episode", "seed", "length_steps"))
     assert all(kinds[name] in ("float", "double") for name in ("return", *schema.names[7:]))
-    assert len(table(finished)) == 8 * len(CONDITIONS)
+    assert len(table(finished)) == 16
 
 
 def test_replays_are_of_the_best_the_median_and_the_worst(finished: Path) -> None:
@@ -168,7 +164,7 @@ def test_records_say_how_the_stages_ran(finished: Path) -> None:
     assert (record["stage"], record["threads"], record["iterations"], record["frames"]) == ("train", 1, 2, 128)
     assert record["resumed"] is False
     assert 0.0 < record["training_seconds"] <= record["seconds"]
-    assert read(finished, "stages/evaluate.json")["episodes"] == 8 * len(CONDITIONS)
+    assert read(finished, "stages/evaluate.json")["episodes"] == 16
     assert read(finished, "stages/select.json")["stage"] == "select"
 
 
@@ -344,7 +340,7 @@ def test_a_missing_input_is_named(mine: Path, stage: Any, missing: str, message:
 def test_a_policy_of_another_task_layout_is_refused(mine: Path) -> None:
     path = mine / "results" / NAME / "config" / "evaluation.json"
     section = json.loads(path.read_text(encoding="utf-8"))
-    section["evaluation"]["conditions"][0]["env"]["observations"]["policy"] = ["goal_errors"]
+    section["env"]["observations"]["policy"] = ["goal_errors"]
     path.write_text(json.dumps(section), encoding="utf-8")
     before = digests(mine)
     with inside(mine), pytest.raises(UserError, match="was trained for BaseTask with 124 observations and 18 actions"):
