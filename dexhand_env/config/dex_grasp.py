@@ -34,6 +34,7 @@ class GraspObject(Section):
         description="its extent along x y z, m; one number where all are equal, as a cube's and a sphere's must be"
     )
     mass_kg: float = Field(ge=0.005, le=2, description="its mass, kg")
+    friction: float = Field(ge=0.05, le=3, description="coefficient of sliding friction of all that it touches")
 
     @property
     def extents_m(self) -> Tuple[float, ...]:

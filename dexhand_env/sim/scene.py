@@ -24,6 +24,7 @@ class SceneObject:
         size_m: MuJoCo's sizes of that shape (half lengths or radius first), metres.
         mass_kg: mass of the whole body.
         position_m: where it starts, world frame.
+        friction: sliding friction of all that it touches.
     """
 
     name: str
@@ -31,6 +32,7 @@ class SceneObject:
     size_m: Tuple[float, ...]
     mass_kg: float
     position_m: Tuple[float, float, float] = (0.0, 0.0, 0.0)
+    friction: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,8 +83,9 @@ def _object_body(item: SceneObject) -> ElementTree.Element:
         contype=WORLD_CONTYPE,
         conaffinity=WORLD_CONAFFINITY,
         condim="4",
-        friction="1 0.005 0.0001",
+        friction=f"{float(item.friction)!r} 0.005 0.0001",
         solref="0.01 1",
+        priority="1",  # else the larger friction of both geoms would count, and the hand's is 1
     )
     return body
 

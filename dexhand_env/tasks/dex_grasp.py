@@ -166,7 +166,8 @@ def _scene_object(item: GraspObject) -> SceneObject:
     sizes = {"sphere": (x,), "cylinder": (x, z)}
     shape = "box" if item.shape == "cube" else item.shape
     half_lengths = tuple(extent / 2.0 for extent in item.extents_m)
-    return SceneObject("object", shape, sizes.get(item.shape, half_lengths), item.mass_kg, (0.0, 0.0, z))
+    position = (0.0, 0.0, z)
+    return SceneObject("object", shape, sizes.get(item.shape, half_lengths), item.mass_kg, position, item.friction)
 
 
 def surface_distance(points: torch.Tensor, shape: str, half_size: torch.Tensor) -> torch.Tensor:

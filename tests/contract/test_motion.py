@@ -8,7 +8,7 @@ import torch
 
 from dexhand_env.config.physics import physics_names
 from dexhand_env.hand.joints import body_names, pad_sites, tip_sites
-from dexhand_env.sim.scene import Scene
+from dexhand_env.sim.scene import Scene, SceneObject
 
 from .backends import BALL, BARE, CUBE, WITH_OBJECTS, Backend
 from .motions import every, into_contact, joints, matrix, random_joints, single_world, some
@@ -164,3 +164,19 @@ def test_angular_velocity_is_in_the_objects_frame(backend: Backend) -> None:
     angle = 2.0 * 10 * sim.control_dt_s
     expected = [[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]]
     np.testing.assert_allclose(turned, expected, atol=2e-3)
+
+
+@pytest.mark.parametrize("friction", [0.3, 1.0])
+def test_a_sliding_object_is_braked_by_friction_times_its_weight(backend: Backend, friction: float) -> None:
+    """Not by the table's friction, which is 1 and would count if it were the larger."""
+    brick = SceneObject("brick", "box", (0.04, 0.04, 0.01), 0.2, (0.0, 0.4, 0.01), friction)
+    sim = backend.make(Scene(objects=(brick,)), num_envs=1)
+    for _ in range(30):
+        sim.step()
+    state = sim.get_state()
+    state["qvel"][0, 26] = 1.0
+    sim.set_state(state)
+    for _ in range(5):
+        sim.step()
+    braking = (1.0 - float(sim.object_velocities[0, 0, 0])) / (5 * sim.control_dt_s)
+    assert braking == pytest.approx(friction * GRAVITY_M_PER_S2, rel=0.05)
