@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from typing import Literal, Optional, Tuple, Union
+from typing import Literal, Tuple, Union
 
 from pydantic import Field, model_validator
 from typing_extensions import Annotated
@@ -35,13 +34,6 @@ class BaseActions(Section):
     angular_velocity_limit_rad_per_s: Union[Speed, Speeds3] = Field(
         description="how fast the base's rotation targets may move, rad/s; one limit or one for each of x y z"
     )
-    linear_lead_limit_m: Optional[Speed] = Field(
-        default=None,
-        description="how far a position target may lead the base, m, which limits its force; left out: any",
-    )
-    angular_lead_limit_rad: Optional[Speed] = Field(
-        default=None, description="how far a rotation target may lead the base, rad, which limits its torque"
-    )
     fixed_targets: Targets6 = Field(
         description="targets of the base where the policy does not command it: x y z (m, from the spawn position), "
         "rotation about x y z (rad)"
@@ -52,11 +44,6 @@ class BaseActions(Section):
         """The 6 limits: 3 in m/s, 3 in rad/s."""
         return _each(self.linear_velocity_limit_m_per_s, 3) + _each(self.angular_velocity_limit_rad_per_s, 3)
 
-    @property
-    def lead_limits(self) -> Tuple[float, ...]:
-        """The 6 limits: 3 in m, 3 in rad; infinite where there is none."""
-        return (self.linear_lead_limit_m or math.inf,) * 3 + (self.angular_lead_limit_rad or math.inf,) * 3
-
 
 class FingerActions(Section):
     """The 12 finger controls, in the order of the hand's controls."""
@@ -64,10 +51,6 @@ class FingerActions(Section):
     policy: bool = Field(description="whether the policy commands the fingers; else they are held at fixed_targets")
     velocity_limit_rad_per_s: Union[Speed, Speeds12] = Field(
         description="how fast the finger targets may move, rad/s; one limit or one for each of the 12 controls"
-    )
-    lead_limit_rad: Optional[Speed] = Field(
-        default=None,
-        description="how far a target may lead its finger control, rad, which limits the grip; left out: any",
     )
     fixed_targets: Targets12 = Field(
         description="targets of the 12 finger controls where the policy does not command them, rad"
@@ -77,11 +60,6 @@ class FingerActions(Section):
     def velocity_limits(self) -> Tuple[float, ...]:
         """The 12 limits, rad/s."""
         return _each(self.velocity_limit_rad_per_s, NUM_FINGER_CONTROLS)
-
-    @property
-    def lead_limits(self) -> Tuple[float, ...]:
-        """The 12 limits, rad; infinite where there is none."""
-        return (self.lead_limit_rad or math.inf,) * NUM_FINGER_CONTROLS
 
 
 class Actions(Section):
@@ -98,12 +76,6 @@ class Actions(Section):
     def velocity_limits(self) -> Tuple[float, ...]:
         """The limits of the 18 controls: 3 in m/s, 15 in rad/s."""
         return self.base.velocity_limits + self.fingers.velocity_limits
-
-    @property
-    def lead_limits(self) -> Optional[Tuple[float, ...]]:
-        """How far the targets of the 18 controls may lead them: 3 in m, 15 in rad; None where nothing limits any."""
-        limits = self.base.lead_limits + self.fingers.lead_limits
-        return limits if min(limits) < math.inf else None
 
     @property
     def fixed_targets(self) -> Tuple[float, ...]:

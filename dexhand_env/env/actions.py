@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Optional
-
 import torch
 
 from dexhand_env.config.actions import Actions
@@ -17,9 +15,6 @@ class HandControls:
 
     - ``position_delta``: an action of 1 moves the target by velocity limit x control period;
     - ``position``: -1 and 1 are the ends of the control's range, approached at no more than the limit.
-
-    Nor does a target lead its control by more than its lead limit, where it has one. The actuators are springs, so that
-    limits the force with which a control can press.
 
     Args:
         config: mode, limits, fixed targets.
@@ -39,8 +34,6 @@ class HandControls:
         self._all_moved = all(config.from_policy)
         self._mode = config.mode
         self._max_change = torch.tensor(config.velocity_limits, dtype=torch.float32, device=device) * control_dt_s
-        leads = config.lead_limits
-        self._max_lead = None if leads is None else torch.tensor(leads, dtype=torch.float32, device=device)
         self._fixed = torch.tensor(config.fixed_targets, dtype=torch.float32, device=device)
         matrix = torch.tensor(control_to_joint_matrix(), dtype=torch.float32, device=device)
         self._to_joints = matrix.T.contiguous()
@@ -58,20 +51,12 @@ class HandControls:
         """Targets (n, 18) with the controls that the policy does not move at their fixed targets."""
         return targets if self._all_moved else torch.where(self._free, targets, self._fixed)
 
-    @property
-    def limits_leads(self) -> bool:
-        """Whether the next targets depend on where the controls are."""
-        return self._max_lead is not None
-
-    def apply(
-        self, targets: torch.Tensor, actions: torch.Tensor, positions: Optional[torch.Tensor] = None
-    ) -> torch.Tensor:
+    def apply(self, targets: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
         """The next control targets.
 
         Args:
             targets: current control targets, (n, 18).
             actions: (n, num_actions) in [-1, 1].
-            positions: where the controls are, (n, 18); asked for where leads are limited.
 
         Returns:
             (n, 18), within range; fixed controls as they were.
@@ -86,8 +71,6 @@ class HandControls:
         else:
             wanted = self.lower + (full + 1.0) * 0.5 * (self.upper - self.lower)
             moved = targets + torch.clamp(wanted - targets, -self._max_change, self._max_change)
-        if self._max_lead is not None and positions is not None:
-            moved = torch.clamp(moved, positions - self._max_lead, positions + self._max_lead)
         moved = torch.clamp(moved, self.lower, self.upper)
         return moved if self._all_moved else torch.where(self._free, moved, targets)
 

@@ -78,8 +78,7 @@ class RobotHand:
         """Move the joint targets by actions (num_envs, num_actions); outside [-1, 1] they are clipped."""
         self.previous_actions = self.actions
         self.actions = torch.clamp(actions, -1.0, 1.0)
-        positions = self.control_positions if self.controls.limits_leads else None
-        self.control_targets = self.controls.apply(self.control_targets, self.actions, positions)
+        self.control_targets = self.controls.apply(self.control_targets, self.actions)
         self._sim.set_joint_targets(self.controls.to_joints(self.control_targets))
 
     def begin(self, worlds: torch.Tensor, control_positions: torch.Tensor) -> torch.Tensor:
