@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from typing_extensions import Annotated
 
 from dexhand_env.config.check import check
-from dexhand_env.config.layers import Layer, Stack, contains, differences
+from dexhand_env.config.layers import Layer, Stack, contains, differences, merge
 from dexhand_env.config.physics import Physics, load_physics, physics_names
 from dexhand_env.config.ppo import PPOFile, PPOParams, fit_minibatch
 from dexhand_env.config.registry import TaskEntry, default_task, find_task, load_task
@@ -41,6 +41,11 @@ class Evaluation(EpisodeRange):
         min_length=1,
         description="physics it is tested under: training (that of env.sim.physics) and presets of cfg/physics.yaml",
     )
+    variants: Dict[str, Dict[str, Any]] = Field(
+        default_factory=dict,
+        description="further tests under the training physics, each a name with overrides of the task's configuration, "
+        "as `slippery: {object: {friction: 0.3}}`",
+    )
 
     @field_validator("conditions")
     @classmethod
@@ -54,6 +59,16 @@ class Evaluation(EpisodeRange):
         if TRAINING not in conditions:
             raise problem(f"{TRAINING} is missing", f"a list with {TRAINING}, which the report is about")
         return conditions
+
+    @field_validator("variants")
+    @classmethod
+    def _have_names_of_their_own(cls, variants: Dict[str, Dict[str, Any]]) -> Dict[str, Dict[str, Any]]:
+        for name in variants:
+            if name in (TRAINING, *physics_names()):
+                raise problem("is the name of a condition", "another name", (name,))
+            if not name.isprintable() or len(name) > 40:
+                raise problem("no good name", "a name of at most 40 printing characters", (name,))
+        return variants
 
 
 class Report(Section):
@@ -86,6 +101,7 @@ class Experiment:
         task: the whole task configuration.
         params: the whole PPO configuration; ``max_epochs`` is ``max_iterations`` and the minibatch fits.
         num_envs, max_iterations: as in the file.
+        variants: the whole task configuration of each variant of the evaluation.
         differences: what differs from the defaults in cfg/task and cfg/train, as ``{"key", "default", "value"}``.
         notices: lines for the user, e.g. about a shrunk minibatch.
     """
@@ -99,6 +115,7 @@ class Experiment:
     max_iterations: int
     selection: EpisodeRange
     evaluation: Evaluation
+    variants: Dict[str, TaskConfig]
     report: Report
     differences: List[Dict[str, Any]]
     notices: List[str]
@@ -139,7 +156,12 @@ class Experiment:
 
     def _evaluation(self) -> Dict[str, Any]:
         conditions = {name: physics.dump() for name, physics in self.conditions.items()}
-        return {"env": self.task.dump(), "evaluation": {**self.evaluation.dump(), "conditions": conditions}}
+        variants = {
+            name: {"env": task.dump(), "changes": differences(self.task.dump(), task.dump(), "env")}
+            for name, task in self.variants.items()
+        }
+        evaluation = {**self.evaluation.dump(), "conditions": conditions, "variants": variants}
+        return {"env": self.task.dump(), "evaluation": evaluation}
 
     def _report(self) -> Dict[str, Any]:
         config = {
@@ -184,11 +206,27 @@ def load_experiment(name: str, root: Path = Path(".")) -> Experiment:
         max_iterations=file.train.max_iterations,
         selection=file.selection,
         evaluation=file.evaluation,
+        variants={name: _variant(name, entry, file, layer, task) for name in file.evaluation.variants},
         report=file.report,
         differences=differences(default_task(entry), task.dump(), "env")
         + differences(default_params.dump(), params.dump(), "train.params"),
         notices=[notice] if notice else [],
     )
+
+
+def _variant(name: str, entry: TaskEntry, file: ExperimentFile, layer: Layer, trained: TaskConfig) -> TaskConfig:
+    """The task as one variant of the evaluation has it, played by the same policy."""
+    path = ("evaluation", "variants", name)
+    overrides = file.evaluation.variants[name]
+    stack = Stack([Layer(layer.source, overrides, layer.section(*path).marks, path)])
+    for key in ("task", "sim", "actions", "observations"):
+        if key in overrides:
+            raise UserError(stack.where((key,)), "this key is not taken: the policy was trained with it")
+    values = merge(file.env, overrides)
+    task = load_task(entry, Layer(layer.source, values, layer.section(*path).marks, path))
+    if task == trained:
+        raise UserError(stack.where(()), "changes nothing", "overrides of the task's configuration")
+    return task
 
 
 def _refuse_double_settings(file: ExperimentFile, stack: Stack) -> None:

@@ -56,12 +56,16 @@ class Replay:
 
 @dataclass(frozen=True)
 class Replays:
-    """replays.npz: the recorded episodes with what they share."""
+    """replays.npz: the recorded episodes with what they share.
+
+    ``objects``: shape and MuJoCo's sizes (half lengths or radius first, m) of the bodies that are not the hand's.
+    """
 
     side: str
     body_names: list[str]
     control_dt_s: float
     episodes: list[Replay]
+    objects: dict[str, tuple[str, tuple[float, ...]]]
 
 
 def read_episodes(path: Path) -> EpisodeTable:
@@ -101,9 +105,22 @@ def read_replays(path: Path) -> Replays:
     try:
         body_names = [str(name) for name in arrays["body_names"]]
         replays = [_replay(arrays, str(name), len(body_names), path) for name in arrays["names"]]
-        return Replays(str(arrays["meshes_side"]), body_names, float(arrays["control_dt_s"]), replays)
+        side, control_dt_s = str(arrays["meshes_side"]), float(arrays["control_dt_s"])
+        return Replays(side, body_names, control_dt_s, replays, _objects(arrays, path))
     except KeyError as error:
         raise UserError(str(path), f"lacks the array {error.args[0]}") from None
+
+
+def _objects(arrays: dict[str, NDArray[Any]], path: Path) -> dict[str, tuple[str, tuple[float, ...]]]:
+    objects = {}
+    for key, values in arrays.items():
+        if key.startswith("object_"):
+            shape, *sizes = (str(value) for value in values)
+            try:
+                objects[key.removeprefix("object_")] = shape, tuple(float(size) for size in sizes)
+            except ValueError:
+                raise UserError(f"{path}: {key}", " ".join([shape, *sizes]), "a shape and its sizes in m") from None
+    return objects
 
 
 def _replay(arrays: dict[str, NDArray[Any]], name: str, bodies: int, path: Path) -> Replay:

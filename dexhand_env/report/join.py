@@ -28,6 +28,11 @@ class JoinedCondition:
         """Whether the lower bound of EVERY seed reaches ``goal``; a good mean does not hide a bad seed."""
         return all(seed["interval"][0] >= goal for seed in self.per_seed.values())
 
+    def metric(self, name: str) -> tuple[float, float]:
+        """Mean over the seeds' means, and the largest of all, of one of the task's metrics."""
+        values = [seed["metrics"][name] for seed in self.per_seed.values()]
+        return sum(value["mean"] for value in values) / len(values), max(value["largest"] for value in values)
+
     def mean(self, key: str) -> float:
         """The mean over the seeds of one figure, e.g. ``mean_return``."""
         return sum(seed[key] for seed in self.per_seed.values()) / len(self.per_seed)
@@ -60,9 +65,18 @@ def joined_interval(counts: Sequence[tuple[int, int]], seed: int = 0) -> tuple[f
 
 def join_conditions(results: Results) -> dict[str, JoinedCondition]:
     """Every condition joined over the seeds; the rate is the mean of the seeds' rates."""
+    return _joined(results, results.conditions)
+
+
+def join_variants(results: Results) -> dict[str, JoinedCondition]:
+    """Every variant, joined likewise."""
+    return _joined(results, results.variants)
+
+
+def _joined(results: Results, names: Sequence[str]) -> dict[str, JoinedCondition]:
     joined = {}
-    for name in results.conditions:
-        runs = {seed.seed: seed.evaluation.conditions[name] for seed in results.seeds}
+    for name in names:
+        runs = {seed.seed: seed.evaluation.tests[name] for seed in results.seeds}
         counts = [(run.successes, run.episodes) for run in runs.values()]
         joined[name] = JoinedCondition(
             success_rate=sum(successes / episodes for successes, episodes in counts) / len(counts),
@@ -77,6 +91,7 @@ def join_conditions(results: Results) -> dict[str, JoinedCondition]:
                     "mean_return": run.mean_return,
                     "mean_length_steps": run.mean_length_steps,
                     "outcomes": run.outcomes,
+                    "metrics": {metric: values.model_dump() for metric, values in run.metrics.items()},
                 }
                 for seed, run in runs.items()
             },
@@ -84,19 +99,23 @@ def join_conditions(results: Results) -> dict[str, JoinedCondition]:
     return joined
 
 
-def joined_evaluation(results: Results, joined: Mapping[str, JoinedCondition]) -> dict[str, Any]:
+def joined_evaluation(
+    results: Results, joined: Mapping[str, JoinedCondition], variants: Mapping[str, JoinedCondition]
+) -> dict[str, Any]:
     """The content of results/<Experiment>/evaluation.json."""
     return {
         "experiment": results.config.experiment,
         "task": results.config.task,
         "seeds": results.config.seeds,
-        "conditions": {
-            name: {
-                "success_rate": condition.success_rate,
-                "interval": list(condition.interval),
-                "episodes": condition.episodes,
-                "per_seed": {str(seed): run for seed, run in condition.per_seed.items()},
-            }
-            for name, condition in joined.items()
-        },
+        "conditions": {name: _content(condition) for name, condition in joined.items()},
+        "variants": {name: _content(condition) for name, condition in variants.items()},
+    }
+
+
+def _content(condition: JoinedCondition) -> dict[str, Any]:
+    return {
+        "success_rate": condition.success_rate,
+        "interval": list(condition.interval),
+        "episodes": condition.episodes,
+        "per_seed": {str(seed): run for seed, run in condition.per_seed.items()},
     }

@@ -52,12 +52,18 @@ class Scale:
         return round(100.0 * (max(fraction, self.low) - self.low) / (1.0 - self.low), 2)
 
 
-def render_page(results: Results, joined: Mapping[str, JoinedCondition], scenes: Sequence[RecordedScene]) -> str:
+def render_page(
+    results: Results,
+    joined: Mapping[str, JoinedCondition],
+    variants: Mapping[str, JoinedCondition],
+    scenes: Sequence[RecordedScene],
+) -> str:
     """The whole report as one HTML document that fetches nothing.
 
     Args:
         results: the experiment's recorded files.
         joined: its conditions joined over the seeds, see :func:`dexhand_env.report.join.join_conditions`.
+        variants: its variants joined likewise.
         scenes: the replays of the first seed, see :func:`dexhand_env.report.replay.record_scenes`.
     """
     import vl_convert
@@ -78,6 +84,7 @@ def render_page(results: Results, joined: Mapping[str, JoinedCondition], scenes:
         results=results,
         config=results.config,
         joined=joined,
+        variants=variants,
         goal=goal,
         headline=_primary(joined),
         scale=Scale.holding(bounds),

@@ -69,6 +69,13 @@ class Selection(Recorded):
         return self
 
 
+class Metric(Recorded):
+    """One of the task's metrics over the episodes of a test."""
+
+    mean: float
+    largest: float
+
+
 class Condition(Recorded):
     """One physics condition of seed<k>/evaluation.json."""
 
@@ -80,6 +87,7 @@ class Condition(Recorded):
     mean_return: float
     mean_length_steps: float
     outcomes: dict[str, int]
+    metrics: dict[str, Metric] = {}
 
     @model_validator(mode="after")
     def _counts_agree(self) -> Condition:
@@ -88,11 +96,23 @@ class Condition(Recorded):
         return self
 
 
+class Variant(Condition):
+    """A test of the same policy in a task that differs from the one it was trained in."""
+
+    changes: list[Difference]
+
+
 class Evaluation(Recorded):
     """seed<k>/evaluation.json."""
 
     checkpoint: str
     conditions: Annotated[dict[str, Condition], Field(min_length=1)]
+    variants: dict[str, Variant] = {}
+
+    @property
+    def tests(self) -> dict[str, Condition]:
+        """Conditions, then variants."""
+        return {**self.conditions, **self.variants}
 
 
 class Machine(Recorded):

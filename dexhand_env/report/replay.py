@@ -23,6 +23,7 @@ FRAME_S = 1.0 / 30.0
 HOLD_S = 0.8  # the last pose stays this long before the replay starts again
 GOAL_COLOUR = (46, 134, 222)
 GOAL_OPACITY = 0.35
+OBJECT_COLOUR = (222, 134, 46)
 GRID_COLOUR = (128, 134, 140)
 POSITION_DECIMALS = 4  # 0.1 mm, and 1e-3 of a quaternion: invisible, and the recording compresses far better
 QUATERNION_DECIMALS = 3
@@ -42,8 +43,8 @@ def record_scenes(
 ) -> list[RecordedScene]:
     """Every replay as a recording that viser's client plays.
 
-    Bodies without a mesh that are not among ``hand_bodies`` (objects) are drawn as axes; the hand's meshless links
-    are left out.
+    Objects are drawn by their shapes, other bodies that are not among ``hand_bodies`` as axes; the hand's meshless
+    links are left out.
     """
     with _scene_server() as server:
         return [_record(server, replays, replay, meshes, hand_bodies) for replay in replays.episodes]
@@ -114,6 +115,8 @@ def _record(
             if replay.goal_positions_m is not None and replay.goal_quaternions is not None:
                 goal = _add_goal_body(scene, f"/goal/{body}", meshes[body])
                 goal.position, goal.wxyz = replay.goal_positions_m[index], replay.goal_quaternions[index]
+        elif body in replays.objects:
+            handles[index] = _add_object(scene, f"/now/{body}", *replays.objects[body])
         elif body not in hand_bodies:
             handles[index] = scene.add_frame(f"/now/{body}", axes_length=0.03, axes_radius=0.002)
     serializer = server.get_scene_serializer()
@@ -134,6 +137,22 @@ def _add_hand_body(scene: viser.SceneApi, name: str, mesh: VisualMesh) -> viser.
 
     body = trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=mesh.vertex_rgba, process=False)
     return scene.add_mesh_trimesh(name, body)
+
+
+def _add_object(scene: viser.SceneApi, name: str, shape: str, size_m: tuple[float, ...]) -> viser.SceneNodeHandle:
+    import trimesh
+
+    if shape == "sphere":
+        mesh = trimesh.creation.icosphere(subdivisions=3, radius=size_m[0])
+    elif shape == "cylinder":
+        mesh = trimesh.creation.cylinder(radius=size_m[0], height=2.0 * size_m[1])
+    elif shape == "capsule":
+        mesh = trimesh.creation.capsule(radius=size_m[0], height=2.0 * size_m[1])
+    else:
+        mesh = trimesh.creation.box(extents=[2.0 * half for half in size_m])
+    return scene.add_mesh_simple(
+        name, mesh.vertices, mesh.faces.astype(np.uint32), color=OBJECT_COLOUR, flat_shading=True
+    )
 
 
 def _add_goal_body(scene: viser.SceneApi, name: str, mesh: VisualMesh) -> viser.SceneNodeHandle:

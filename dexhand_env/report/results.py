@@ -44,6 +44,11 @@ class Results:
         """Physics conditions that every seed was evaluated under."""
         return list(self.seeds[0].evaluation.conditions)
 
+    @property
+    def variants(self) -> list[str]:
+        """Variants of the task that every seed was tested in."""
+        return list(self.seeds[0].evaluation.variants)
+
 
 def read_results(folder: Path) -> Results:
     """Everything the report shows, from ``results/<Experiment>``.
@@ -53,11 +58,11 @@ def read_results(folder: Path) -> Results:
     """
     config = read_json(folder / "config" / "report.json", ReportConfig)
     seeds = [_read_seed(folder / f"seed{seed}", seed) for seed in config.seeds]
-    expected = set(seeds[0].evaluation.conditions)
+    expected = set(seeds[0].evaluation.tests)
     for seed in seeds[1:]:
-        if set(seed.evaluation.conditions) != expected:
+        if set(seed.evaluation.tests) != expected:
             path = folder / f"seed{seed.seed}" / "evaluation.json"
-            found = ", ".join(seed.evaluation.conditions)
+            found = ", ".join(seed.evaluation.tests)
             raise UserError(f"{path}: conditions", found, ", ".join(sorted(expected)) + " as for the other seeds")
     return Results(config, seeds, _read_stages(folder / "stages", None))
 
@@ -72,7 +77,7 @@ def _read_seed(folder: Path, seed: int) -> SeedResults:
         replays=read_replays(folder / "replays.npz"),
         stages=_read_stages(folder / "stages", seed),
     )
-    for name, condition in results.evaluation.conditions.items():
+    for name, condition in results.evaluation.tests.items():
         rows = results.episodes.under(name)
         successes = int(rows.columns["success"].sum())
         if (rows.rows, successes) != (condition.episodes, condition.successes):

@@ -1,4 +1,4 @@
-"""The stage `evaluate`: test the chosen policy on fresh episodes, under each condition.
+"""The stage `evaluate`: test the chosen policy on fresh episodes, under each condition and in each variant.
 
     python -m dexhand_env.stages.evaluate <Experiment> <seed>
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from dexhand_env.config.physics import Physics
@@ -46,28 +47,42 @@ def evaluate(experiment: str, seed: int) -> None:
 
         threads = given_threads()
         torch.set_num_threads(1)  # more would change the last bits of actions, and so the episodes
-        config = played(task_config(section))
         best = target.path / "best.pth"
         policy = Policy(load_checkpoint(best), torch.device("cpu"), f"checkpoint {best}")
-        settings = section["evaluation"]
-        conditions: dict[str, Any] = {}
-        tables = {}
-        # The training condition first: it is what the user waits for.
-        for name, preset in sorted(settings["conditions"].items(), key=lambda item: item[0] != REPLAYED_CONDITION):
-            physics, replayed = Physics.model_validate(preset), name == REPLAYED_CONDITION
-            first_seed, episodes = settings["first_seed"], settings["episodes"]
+        first_seed, episodes = section["evaluation"]["first_seed"], section["evaluation"]["episodes"]
+        tables, summaries = {}, {}
+        for name, env, preset in _tests(section):
+            config, physics = played(task_config({**section, "env": env})), Physics.model_validate(preset)
+            replayed = name == REPLAYED_CONDITION
             table, motion = play_episodes(config, physics, policy, first_seed, episodes, threads, replayed)
             if motion is not None:
                 replays = _replays(config, physics, table, motion)
-            tables[name] = table
-            conditions[name] = summarise(table, preset)
+            tables[name], summaries[name] = table, summarise(table, preset)
             low, high = table.interval
             print(f"{name}: success {table.success_rate:.4f} [{low:.4f}, {high:.4f}]", flush=True)
-        evaluation = {"experiment": experiment, "seed": seed, "checkpoint": chosen, "conditions": conditions}
+        evaluation = {"experiment": experiment, "seed": seed, "checkpoint": chosen, **_sorted_out(section, summaries)}
         write_bytes(target.path / "replays.npz", replays)
         write_bytes(target.path / "episodes.parquet", _parquet(tables))
         write_json(target.path / "evaluation.json", evaluation)
         record["episodes"] = sum(table.episodes for table in tables.values())
+
+
+def _tests(section: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """Name, task and physics of each test; the training condition first: it is what the user waits for."""
+    conditions = section["evaluation"]["conditions"]
+    for name, preset in sorted(conditions.items(), key=lambda item: item[0] != REPLAYED_CONDITION):
+        yield name, section["env"], preset
+    for name, variant in section["evaluation"]["variants"].items():
+        yield name, variant["env"], conditions[REPLAYED_CONDITION]
+
+
+def _sorted_out(section: dict[str, Any], summaries: dict[str, Any]) -> dict[str, Any]:
+    """Summaries by name as evaluation.json has them."""
+    variants = section["evaluation"]["variants"]
+    return {
+        "conditions": {name: summary for name, summary in summaries.items() if name not in variants},
+        "variants": {name: {"changes": each["changes"], **summaries[name]} for name, each in variants.items()},
+    }
 
 
 def summarise(table: EpisodeTable, physics: dict[str, Any]) -> dict[str, Any]:
@@ -81,6 +96,10 @@ def summarise(table: EpisodeTable, physics: dict[str, Any]) -> dict[str, Any]:
         "mean_return": float(table.returns.mean()),
         "mean_length_steps": float(table.lengths.mean()),
         "outcomes": dict(sorted(Counter(table.outcomes.tolist()).items())),
+        "metrics": {
+            name: {"mean": float(values.mean()), "largest": float(values.max())}
+            for name, values in table.metrics.items()
+        },
         "nan_resets": table.nan_resets,
         "contact_overflows": table.contact_overflows,
     }
@@ -120,6 +139,8 @@ def _replays(config: Any, physics: Physics, table: EpisodeTable, motion: Traject
     order = np.lexsort((table.returns, table.success))
     chosen = {"best": order[-1], "median": order[len(order) // 2], "worst": order[0]}
     arrays: dict[str, Any] = {"names": list(chosen), "control_dt_s": physics.control_dt_s, "meshes_side": scene.side}
+    for item in scene.objects:
+        arrays[f"object_{item.name}"] = [item.shape, *map(str, item.size_m)]
     for name, episode in chosen.items():
         steps = int(table.lengths[episode])
         joints, objects = motion.joint_positions[:steps, episode], motion.object_poses[:steps, episode]

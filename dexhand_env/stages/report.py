@@ -26,17 +26,17 @@ def write_report(folder: Path) -> Path:
     # Imported here: viser, altair and pyarrow are heavy, and `--help` and usage errors need none of them.
     from dexhand_env.hand.joints import body_names
     from dexhand_env.hand.visual import visual_meshes
-    from dexhand_env.report.join import join_conditions, joined_evaluation
+    from dexhand_env.report.join import join_conditions, join_variants, joined_evaluation
     from dexhand_env.report.page import render_page
     from dexhand_env.report.replay import record_scenes
     from dexhand_env.report.results import read_results
 
     results = read_results(folder)
-    joined = join_conditions(results)
+    joined, variants = join_conditions(results), join_variants(results)
     replays = results.seeds[0].replays
     scenes = record_scenes(replays, visual_meshes(replays.side), body_names(replays.side))
-    page = render_page(results, joined, scenes)
-    write_json(folder / "evaluation.json", joined_evaluation(results, joined))
+    page = render_page(results, joined, variants, scenes)
+    write_json(folder / "evaluation.json", joined_evaluation(results, joined, variants))
     write_text(folder / "report.html", page)
     return folder / "report.html"
 

@@ -18,6 +18,15 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 Write = Callable[..., Path]
 
 
+def test_a_variant_is_the_trained_task_with_its_overrides(write_experiment: Write) -> None:
+    variants = {"far": {"goal": {"position_range_m": 0.3}}, "loose": {"success": {"position_m": 0.05}}}
+    root = write_experiment({"env": {"success": {"rotation_rad": 0.2}}, "evaluation": {"variants": variants}})
+    found = load_experiment("BaseTask", root).section("evaluation")["evaluation"]["variants"]
+    assert found["far"]["changes"] == [{"key": "env.goal.position_range_m", "default": 0.15, "value": 0.3}]
+    assert found["loose"]["env"]["success"]["position_m"] == 0.05
+    assert found["loose"]["env"]["success"]["rotation_rad"] == 0.2
+
+
 def test_the_shipped_experiment_is_what_was_measured_to_learn_fast() -> None:
     experiment = load_experiment("BaseTask", ROOT)
     config = experiment.params.config
@@ -135,6 +144,18 @@ def test_an_experiment_that_changes_nothing_differs_in_nothing_but_its_length(wr
         ),
         ({"evaluation": {"conditions": ["fast", "fast"]}}, "evaluation.conditions[1]", "fast is listed twice"),
         ({"evaluation": {"conditions": ["fast"]}}, "evaluation.conditions", "training is missing"),
+        (
+            {"evaluation": {"variants": {"far": {"goal": {"position_range": 1}}}}},
+            "evaluation.variants.far.goal.position_range",
+            "unknown key; allowed: position_range_m (the nearest)",
+        ),
+        (
+            {"evaluation": {"variants": {"other": {"observations": {"policy": ["goal"]}}}}},
+            "evaluation.variants.other.observations",
+            "this key is not taken: the policy was trained with it",
+        ),
+        ({"evaluation": {"variants": {"same": {}}}}, "evaluation.variants.same", "changes nothing"),
+        ({"evaluation": {"variants": {"fast": {}}}}, "evaluation.variants.fast", "is the name of a condition"),
         ({"report": {"success_goal": 95}}, "report.success_goal", "found 95; allowed: a number from 0 to 1"),
         ({"report": None}, "report", "found null; allowed: a section with the keys success_goal"),
     ],

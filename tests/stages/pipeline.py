@@ -33,7 +33,7 @@ SMALL: dict[str, Any] = {
         },
     },
     "selection": {"episodes": 8},
-    "evaluation": {"episodes": 8},
+    "evaluation": {"episodes": 8, "variants": {"hard": {"success": {"position_m": 0.001}}}},
 }
 
 

@@ -101,11 +101,13 @@ def test_the_selection_plays_every_checkpoint_on_the_same_episodes(finished: Pat
 
 def test_the_evaluation_sums_up_its_table(finished: Path) -> None:
     evaluation, episodes = read(finished, "evaluation.json"), table(finished)
-    assert list(evaluation) == ["experiment", "seed", "checkpoint", "conditions"]
+    assert list(evaluation) == ["experiment", "seed", "checkpoint", "conditions", "variants"]
     assert evaluation["checkpoint"] == read(finished, "selection.json")["chosen"]
     assert tuple(evaluation["conditions"]) == CONDITIONS
-    presets = {"training": "fast", "reference": "reference"}
-    for condition, found in evaluation["conditions"].items():
+    changes = [{"key": "env.success.position_m", "default": 0.3, "value": 0.001}]
+    assert [variant["changes"] for variant in evaluation["variants"].values()] == [changes]
+    presets = {"training": "fast", "reference": "reference", "hard": "fast"}
+    for condition, found in {**evaluation["conditions"], **evaluation["variants"]}.items():
         rows = [row for row in episodes if row["condition"] == condition]
         assert [row["episode"] for row in rows] == list(range(8))
         assert [row["seed"] for row in rows] == list(range(2_000_000, 2_000_008))
@@ -119,6 +121,9 @@ def test_the_evaluation_sums_up_its_table(finished: Path) -> None:
         outcomes = [row["outcome"] for row in rows]
         assert found["outcomes"] == {name: outcomes.count(name) for name in sorted(set(outcomes))}
         assert found["nan_resets"] == 0
+        errors = [row["position_error_m"] for row in rows]
+        summary = {"mean": pytest.approx(np.mean(errors), rel=1e-5), "largest": max(errors)}
+        assert found["metrics"]["position_error_m"] == summary
 
 
 def test_the_table_has_the_agreed_columns(finished: Path) -> None:
@@ -130,7 +135,7 @@ def test_the_table_has_the_agreed_columns(finished: Path) -> None:
     assert kinds["success"] == "bool"
     assert all(kinds[name].startswith("int") for name in ("episode", "seed", "length_steps"))
     assert all(kinds[name] in ("float", "double") for name in ("return", *schema.names[7:]))
-    assert len(table(finished)) == 16
+    assert len(table(finished)) == 24
 
 
 def test_replays_are_of_the_best_the_median_and_the_worst(finished: Path) -> None:
@@ -164,7 +169,7 @@ def test_records_say_how_the_stages_ran(finished: Path) -> None:
     assert (record["stage"], record["threads"], record["iterations"], record["frames"]) == ("train", 1, 2, 128)
     assert record["resumed"] is False
     assert 0.0 < record["training_seconds"] <= record["seconds"]
-    assert read(finished, "stages/evaluate.json")["episodes"] == 16
+    assert read(finished, "stages/evaluate.json")["episodes"] == 24
     assert read(finished, "stages/select.json")["stage"] == "select"
 
 
