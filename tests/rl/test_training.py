@@ -114,14 +114,12 @@ def test_a_task_with_an_object_and_a_critic_of_its_own_goes_on_bit_for_bit(tmp_p
         },
     )
 
-    def run(name: str, iterations: int, *resume: Path) -> Path:
-        settings = params(central_value_config=CRITIC, max_epochs=iterations)
-        run_training(spec(task=grasp, params=settings), tmp_path / name, *resume)
-        return checkpoint(tmp_path / name, iterations)
-
-    whole = run("whole", 4)
-    resumed = run("halves", 4, run("halves", 2))
-    assert differences(*(torch.load(path, weights_only=True) for path in (resumed, whole))) == []
+    whole, half = tmp_path / "whole", tmp_path / "half"
+    training = spec(task=grasp, params=params(central_value_config=CRITIC, max_epochs=4))
+    run_training(training, whole)
+    run_training(training, half, checkpoint(whole, 2))
+    found, expected = (torch.load(checkpoint(folder, 4), weights_only=True) for folder in (half, whole))
+    assert differences(found, expected) == []
 
 
 def test_time_goes_on_where_it_was(tmp_path: Path) -> None:
