@@ -127,8 +127,29 @@ def select(experiment: Experiment, seed: Seed) -> None:
 
 
 @app.command()
-def evaluate(experiment: Experiment, seed: Seed) -> None:
-    """Test a seed's chosen policy on fresh episodes."""
+def evaluate(
+    context: typer.Context,
+    experiment: Annotated[Optional[str], typer.Argument(help="Its name: configs/<Experiment>.yaml.")] = None,
+    seed: Annotated[Optional[int], typer.Argument(help="The training seed.", min=0)] = None,
+    policy: Annotated[Optional[str], typer.Option(help="Test a policy that comes with the package: DexGrasp.")] = None,
+    episodes: Annotated[int, typer.Option(help="Episodes that it plays.", min=1)] = 256,
+    physics: Annotated[
+        Optional[str], typer.Option(help="Physics that it plays under.", show_default="that of its training")
+    ] = None,
+) -> None:
+    """Test a seed's chosen policy on fresh episodes, or a released policy here and now."""
+    if policy is not None:
+        from dexhand_env.commands.released import evaluate_released
+
+        if experiment is not None:
+            raise UserError("evaluate", f"found {experiment} and --policy {policy}", "one of them")
+        evaluate_released(policy, episodes, physics)
+        return
+    typed = [f"--{name}" for name in ("episodes", "physics") if _is_typed(context, name)]
+    if typed:
+        raise UserError(typed[0], "belongs to --policy", "an experiment's own evaluation section")
+    if experiment is None or seed is None:
+        raise UserError("evaluate", "an experiment and a seed are missing", "<Experiment> <seed>, or --policy DexGrasp")
     from dexhand_env.stages.evaluate import evaluate as run
 
     run(experiment, seed)

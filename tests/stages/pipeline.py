@@ -37,11 +37,11 @@ SMALL: dict[str, Any] = {
 }
 
 
-def write_configs(root: Path) -> None:
-    """The shipped BaseTask experiment made tiny, and its resolved sections under results/."""
-    values = yaml.safe_load((ROOT / "configs" / "BaseTask.yaml").read_text(encoding="utf-8"))
+def write_configs(root: Path, shipped: str = "BaseTask", small: dict[str, Any] = SMALL) -> None:
+    """A shipped experiment made tiny, and its resolved sections under results/."""
+    values = yaml.safe_load((ROOT / "configs" / f"{shipped}.yaml").read_text(encoding="utf-8"))
     (root / "configs").mkdir()
-    (root / "configs" / f"{NAME}.yaml").write_text(yaml.safe_dump(merge(values, SMALL)), encoding="utf-8")
+    (root / "configs" / f"{NAME}.yaml").write_text(yaml.safe_dump(merge(values, small)), encoding="utf-8")
     (root / "configs" / "experiments.yaml").write_text(f"{NAME}: [{SEED}]\n", encoding="utf-8")
     for section in SECTIONS:
         validate(NAME, section, root)

@@ -1,0 +1,48 @@
+"""A task with an object goes through the stages to the report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pyarrow import parquet
+
+from dexhand_env.report.episodes import read_replays
+from dexhand_env.stages.report import write_report
+
+from .pipeline import FOLDER, NAME, SMALL, inside, run_all, write_configs
+
+METRICS = ("target_distance_m", "largest_fingertip_force_n", "deepest_penetration_m")
+TINY: dict[str, Any] = {
+    "env": {"episode_length_steps": 12, "success": {"hold_steps": 3}},
+    "train": SMALL["train"],
+    "selection": {"episodes": 4},
+    "evaluation": {"episodes": 4},
+}
+
+
+def test_an_object_is_trained_with_tested_and_shown(tmp_path: Path) -> None:
+    write_configs(tmp_path, "DexGrasp", TINY)
+    run_all(tmp_path)
+    evaluation = json.loads((tmp_path / FOLDER / "evaluation.json").read_text())
+    assert list(evaluation["conditions"]) == ["training", "reference"]
+    assert len(evaluation["variants"]) == 8
+    episodes = parquet.read_table(tmp_path / FOLDER / "episodes.parquet")
+    assert tuple(episodes.schema.names[7:]) == METRICS
+    assert episodes.num_rows == 4 * 10
+    for test in (*evaluation["conditions"].values(), *evaluation["variants"].values()):
+        assert tuple(test["metrics"]) == METRICS
+        assert test["metrics"]["deepest_penetration_m"]["mean"] > 0.0
+    replays = read_replays(tmp_path / FOLDER / "replays.npz")
+    assert replays.objects == {"object": ("box", (0.025, 0.025, 0.025))}
+    object_positions = replays.episodes[0].positions_m[:, replays.body_names.index("object")]
+    np.testing.assert_allclose(object_positions[:, 2], 0.025, atol=2e-3)
+    with inside(tmp_path):
+        page = write_report(Path("results") / NAME).read_text(encoding="utf-8")
+    assert "In other circumstances" in page
+    for name, variant in evaluation["variants"].items():
+        assert name in page
+        assert variant["changes"][0]["key"].removeprefix("env.") in page
+    assert "deepest penetration (m)" in page
