@@ -155,7 +155,8 @@ def test_a_policy_for_other_observations_is_not_tested(tmp_path: Path, trained: 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["evaluate"], "Missing argument"),
+        (["evaluate"], "an experiment and a seed are missing; allowed: <Experiment> <seed>, or --policy DexGrasp"),
+        (["select"], "Missing argument"),
         (["evaluate", "Tiny", "one"], "seed"),
         (["evaluate", "Tiny", "1"], "run first: python -m dexhand_env.stages.validate Tiny evaluation"),
         (["validate", "Tiny"], "configs/experiments.yaml"),
