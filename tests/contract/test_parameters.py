@@ -196,6 +196,18 @@ def test_they_outlive_resets_and_are_part_of_the_state(backend: Backend) -> None
     assert restored.get_state().keys() == pristine.keys()
 
 
+def test_worlds_that_were_not_changed_are_restored_to_the_last_bit(backend: Backend) -> None:
+    """One world of three, one parameter of four."""
+    sim, restored = (backend.make(WITH_OBJECTS, num_envs=3) for _ in range(2))
+    sim.set_parameters(some(sim, 1), WorldParameters(object_frictions=drawn(3).object_frictions))
+    into_contact(sim, 20)
+    restored.set_state(sim.get_state())
+    for each in (sim, restored):
+        push(each, random_joints(3, 7), 20)
+    for quantity, values in everything(restored).items():
+        backend.assert_same(values, everything(sim)[quantity])
+
+
 def same_parameters(sim: Simulation, expected: WorldParameters) -> None:
     for name in NAMES:
         assert torch.equal(getattr(sim.parameters, name), getattr(expected, name))
