@@ -152,6 +152,21 @@ def test_each_world_brakes_a_sliding_object_by_its_own_friction(backend: Backend
     assert expected[0] > expected[1] + 0.2 > expected[2] + 0.4
 
 
+def test_gains_and_damping_decide_how_fast_joints_follow(backend: Backend) -> None:
+    """A step of the base towards targets 5 cm away: twice the gain comes farther, twice the damping less far."""
+    sim, factors = backend.make(BARE, num_envs=3), torch.ones(3, 26)
+    faster, slower = factors.clone(), factors.clone()
+    faster[1], slower[2] = 2.0, 2.0
+    sim.set_parameters(every(sim), WorldParameters(gain_factors=faster, damping_factors=slower))
+    goal = torch.zeros(3, 26)
+    goal[:, :3] = 0.05
+    sim.set_joint_targets(goal)
+    sim.step()
+    own, stiff, damped = sim.joint_positions[:, :3]
+    assert (stiff > 1.2 * own).all()
+    assert (damped < 0.9 * own).all()
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_only_the_worlds_and_parameters_that_are_named_change(backend: Backend, name: str) -> None:
     sim, untouched = (backend.make(WITH_OBJECTS, num_envs=3) for _ in range(2))
