@@ -41,6 +41,7 @@ class RewardScales(Section):
 class BaseTaskConfig(TaskConfig):
     """BaseTask's configuration."""
 
+    HAS_OBJECTS: ClassVar[Optional[bool]] = False
     OBSERVATION_KEYS: ClassVar[Mapping[str, Tuple[str, Optional[int]]]] = {
         **COMMON_OBSERVATIONS,
         "goal": ("the goal's values of the 18 controls (m, rad)", 18),

@@ -13,6 +13,7 @@ from typing_extensions import Annotated
 
 from dexhand_env.config.actions import Actions
 from dexhand_env.config.physics import physics_names
+from dexhand_env.config.randomisation import Randomisation
 from dexhand_env.config.schema import FROM_LIST, Section, choices, problem, shown
 
 # Observation keys of every task: what each is, its unit, and its length (None: the number of policy actions).
@@ -70,6 +71,9 @@ class TaskConfig(Section):
     #: The reward terms, each of which must be given a weight: name -> meaning.
     REWARD_NAMES: ClassVar[Optional[Mapping[str, str]]] = None
 
+    #: Whether there are objects; None leaves it to the scene.
+    HAS_OBJECTS: ClassVar[Optional[bool]] = None
+
     task: str = Field(description="the task's name")
     sim: Sim = Field(description="the simulator")
     hand: Hand = Field(description="the hand")
@@ -85,6 +89,19 @@ class TaskConfig(Section):
     rewards: Dict[str, Weight] = Field(
         description="weight of each reward term; 0 switches a term off. The reward of a step is the weighted sum"
     )
+
+    randomisation: Randomisation = Field(description="what is randomised; empty for nothing")
+
+    @model_validator(mode="after")
+    def _can_be_randomised(self) -> Any:
+        for key in self.randomisation.of_objects if self.HAS_OBJECTS is False else ():
+            at = ("randomisation", *key.split("."))
+            raise problem(f"{self.task} has no object", "null; gains, damping, actions, observations, base", at)
+        for key in self.randomisation.observation_noise or ():
+            if key not in self.observations.policy:
+                at = ("randomisation", "observation_noise", key)
+                raise problem("the policy does not see it", choices(self.observations.policy, key), at)
+        return self
 
     @model_validator(mode="after")
     def _names_known_observations(self) -> Any:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Dict, Optional
+from typing import Callable, Dict, Optional, Tuple
 
 import torch
 
 from dexhand_env.env.actions import HandControls
 from dexhand_env.hand.joints import tip_sites
 from dexhand_env.sim.contract import Simulation
+
+Disturbance = Callable[[torch.Tensor], Tuple[torch.Tensor, torch.Tensor]]
 
 
 class RobotHand:
@@ -74,11 +76,21 @@ class RobotHand:
         """Net contact force on each fingertip, world frame, (num_envs, 5, 3)."""
         return self._sim.fingertip_forces
 
-    def act(self, actions: torch.Tensor) -> None:
-        """Move the joint targets by actions (num_envs, num_actions); outside [-1, 1] they are clipped."""
+    def act(self, actions: torch.Tensor, disturbed: Optional[Disturbance] = None) -> None:
+        """Move the joint targets by actions.
+
+        Args:
+            actions: the policy's, (num_envs, num_actions); outside [-1, 1] they are clipped.
+            disturbed: gives what becomes of them, and in which worlds anything does, (num_envs,) bool.
+        """
         self.previous_actions = self.actions
         self.actions = torch.clamp(actions, -1.0, 1.0)
-        self.control_targets = self.controls.apply(self.control_targets, self.actions)
+        if disturbed is None:
+            self.control_targets = self.controls.apply(self.control_targets, self.actions)
+        else:
+            executed, arrived = disturbed(self.actions)
+            moved = self.controls.apply(self.control_targets, executed)
+            self.control_targets = torch.where(arrived[:, None], moved, self.control_targets)
         self._sim.set_joint_targets(self.controls.to_joints(self.control_targets))
 
     def begin(self, worlds: torch.Tensor, control_positions: torch.Tensor) -> torch.Tensor:

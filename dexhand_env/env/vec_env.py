@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 import torch
 
+from dexhand_env.env.randomisation import DomainRandomisation
 from dexhand_env.env.randomness import EpisodeRandomness
 from dexhand_env.env.rewards import RewardSum, RewardTerms
 from dexhand_env.env.robot_hand import RobotHand
@@ -83,6 +84,7 @@ class DexHandEnv:
         self._auto_reset = auto_reset
         self._rewards = RewardSum(config.rewards, task, hand)
         self._groups = self._observation_groups(config)
+        self._randomisation = self._domain_randomisation(config)
         self._all_worlds = torch.ones(self.num_envs, dtype=torch.bool, device=self.device)
         self._lengths = torch.zeros(self.num_envs, dtype=torch.int64, device=self.device)
         self._begun_at = torch.zeros_like(self._lengths)
@@ -90,6 +92,7 @@ class DexHandEnv:
         self._active = self._all_worlds
         self.outcome_names = (*OUTCOMES, *task.failures())
         self._begin(self._all_worlds)
+        self._draw_noise()
         self._rewards.check()
         self._check_observations(config)
         if stagger:
@@ -104,6 +107,15 @@ class DexHandEnv:
                 if name not in known:
                     raise UserError(f"observations.{group}", f"{name} is not an observation", ", ".join(sorted(known)))
         return {group: [known[name] for name in names] for group, names in groups.items() if names}
+
+    def _domain_randomisation(self, config: Any) -> Optional[DomainRandomisation]:
+        settings = config.randomisation
+        if not settings.is_on:
+            return None
+        amplitudes, noise = settings.observation_noise or {}, []
+        for name, read in zip(config.observations.policy, self._groups["policy"]):
+            noise += [amplitudes.get(name, 0.0)] * read().shape[-1]
+        return DomainRandomisation(settings, self.sim, self.num_actions, noise)
 
     def _check_observations(self, config: Any) -> None:
         for group, readers in self._groups.items():
@@ -125,15 +137,25 @@ class DexHandEnv:
 
     def observe(self) -> Dict[str, torch.Tensor]:
         """Current observations by group, each (num_envs, n) float32."""
-        return {group: torch.cat([read() for read in readers], dim=-1) for group, readers in self._groups.items()}
+        seen = {group: torch.cat([read() for read in readers], dim=-1) for group, readers in self._groups.items()}
+        if self._randomisation is not None:
+            seen["policy"] = self._randomisation.seen(seen["policy"])
+        return seen
 
     def reset(self) -> Dict[str, torch.Tensor]:
         """Begin a new episode in every world and return its observations."""
         self._begin(self._all_worlds)
+        self._draw_noise()
         return self.observe()
+
+    def _draw_noise(self) -> None:
+        if self._randomisation is not None:
+            self._randomisation.draw_noise(self._active, self._randomness)
 
     def _begin(self, worlds: torch.Tensor) -> None:
         controls = self.task.begin_episodes(worlds, self._randomness)
+        if self._randomisation is not None:
+            self._randomisation.begin_episodes(worlds, self._randomness)
         joints = self.hand.begin(worlds, controls)
         self.sim.reset(worlds, joints, self.task.initial_object_poses())
         self._lengths = self._lengths.masked_fill(worlds, 0)
@@ -147,7 +169,7 @@ class DexHandEnv:
         A GPU is never waited for.
         """
         worlds = self._active
-        self.hand.act(actions)
+        self._act(actions, worlds)
         self.sim.step(None if self._auto_reset else worlds)
         self.task.update(worlds)
         outcomes = self._outcomes(worlds)
@@ -163,7 +185,16 @@ class DexHandEnv:
             self._active = worlds & ~dones
         elif self.device.type != "cpu" or bool(dones.any()):  # a GPU would have to be waited for to know
             self._begin(dones)
+        self._draw_noise()
         return Step(self.observe(), rewards, dones, outcomes, terms, returns, lengths, whole, metrics)
+
+    def _act(self, actions: torch.Tensor, worlds: torch.Tensor) -> None:
+        random = self._randomisation
+        if random is None:
+            self.hand.act(actions)
+            return
+        self.hand.act(actions, lambda clipped: random.executed(clipped, worlds, self._randomness))
+        random.push(worlds, self._randomness)
 
     def _outcomes(self, worlds: torch.Tensor) -> torch.Tensor:
         """Outcome of this step in each world; of several, the earliest of: nan, success, failures, timeout."""
@@ -178,7 +209,7 @@ class DexHandEnv:
 
     def get_state(self) -> Dict[str, Any]:
         """Everything that decides how running and later episodes go on; plain tensors in dictionaries."""
-        return {
+        state = {
             "sim": self.sim.get_state(),
             "hand": self.hand.get_state(),
             "task": self.task.get_state(),
@@ -187,6 +218,9 @@ class DexHandEnv:
             "begun_at": self._begun_at.clone(),
             "returns": self._returns.clone(),
         }
+        if self._randomisation is not None:
+            state["randomisation"] = self._randomisation.get_state()
+        return state
 
     def set_state(self, state: Dict[str, Any]) -> None:
         """Restore what ``get_state`` gave, for the same task and number of worlds."""
@@ -197,3 +231,5 @@ class DexHandEnv:
         self._lengths = state["lengths"].to(self.device)
         self._begun_at = state["begun_at"].to(self.device)
         self._returns = state["returns"].to(self.device)
+        if self._randomisation is not None and "randomisation" in state:
+            self._randomisation.set_state(state["randomisation"])

@@ -169,6 +169,15 @@ class Simulation(abc.ABC):
             object_poses: (num_envs, number of objects, 7) position and quaternion; the scene's own where left out.
         """
 
+    @abc.abstractmethod
+    def add_velocities(self, base: torch.Tensor, objects: torch.Tensor) -> None:
+        """Push: change linear velocities at once, world frame.
+
+        Args:
+            base: of the hand's base, (num_envs, 3), m/s.
+            objects: (num_envs, number of objects, 3), m/s.
+        """
+
     @property
     @abc.abstractmethod
     def parameters(self) -> WorldParameters:

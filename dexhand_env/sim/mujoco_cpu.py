@@ -14,7 +14,6 @@ from dexhand_env.sim.contract import Simulation, SimulationCounters, SimulationM
 from dexhand_env.sim.mujoco_model import HAND_JOINTS, compile_scene, distance_columns, force_columns
 from dexhand_env.sim.scene import Scene
 from dexhand_env.sim.world_parameters import (
-    FIELDS,
     ModelFields,
     chosen,
     each,
@@ -252,6 +251,13 @@ class MujocoCpuSimulation(Simulation):
         self._forget_peaks(worlds)
         self._fresh.clear()
 
+    def add_velocities(self, base: torch.Tensor, objects: torch.Tensor) -> None:
+        self._qvel[:, :3] += base
+        self._qvel[:, HAND_JOINTS:].view(self.num_envs, self._object_count, 6)[:, :, :3] += objects
+        if self._derived:
+            self._batch.forward(stage=mujoco.mjtStage.mjSTAGE_ACC)
+        self._fresh.clear()
+
     @property
     def parameters(self) -> WorldParameters:
         return self._parameters
@@ -262,7 +268,7 @@ class MujocoCpuSimulation(Simulation):
         ids = _ids(worlds)
         for name, values in self._fields.values(each(now, lambda _, values: values[worlds])).items():
             self._batch.expand(name)[ids] = values.numpy()
-        if parameters.object_masses_kg is not None:
+        if parameters.object_masses_kg is not None and self._object_count:
             self._batch.set_const(ids)
         if self._derived:
             self._batch.forward(ids, stage=mujoco.mjtStage.mjSTAGE_ACC)
@@ -283,15 +289,7 @@ class MujocoCpuSimulation(Simulation):
         all_worlds = torch.ones(self.num_envs, dtype=torch.bool)
         self._forget_peaks(all_worlds)
         self._fresh.clear()
-        if has_parameters(state):
+        if has_parameters(state) or self._parameters is not self._own_parameters:
             self.set_parameters(all_worlds, from_state(state, self._own_parameters))
-        elif self._parameters is not self._own_parameters:
-            self._restore_model()
-
-    def _restore_model(self) -> None:
-        """Every world as the scene is, to the last bit."""
-        for name in (name for names in FIELDS.values() for name in names):
-            if self._batch.expanded(name) is not None:
-                self._batch.expand(name)[...] = getattr(self.model, name)
-        self._batch.set_const()
-        self._parameters = self._own_parameters
+        if not has_parameters(state):
+            self._parameters = self._own_parameters

@@ -243,6 +243,11 @@ class MujocoWarpSimulation(Simulation):
         objects = self._initial_qpos[:, HAND_JOINTS:] if object_poses is None else object_poses.flatten(1)
         self._place(worlds, torch.cat((joint_positions, objects), dim=1), joint_positions)
 
+    def add_velocities(self, base: torch.Tensor, objects: torch.Tensor) -> None:
+        self._qvel[:, :3] += base
+        self.object_velocities[:, :, :3] += objects
+        self._changed()
+
     @property
     def parameters(self) -> WorldParameters:
         return self._parameters

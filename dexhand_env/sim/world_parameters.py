@@ -77,10 +77,11 @@ class ModelFields:
         return fields
 
     def _decide_frictions(self, fields: Dict[str, torch.Tensor], frictions: torch.Tensor) -> None:
-        fields["geom_friction"][:, self._geoms, 0] = frictions
+        fields["geom_friction"][:, self._geoms, 0] = _exact(frictions, self._model["geom_friction"][self._geoms, 0])
 
     def _decide_masses(self, fields: Dict[str, torch.Tensor], masses: torch.Tensor) -> None:
         own = self._model["body_mass"][self._bodies]
+        masses = _exact(masses, own)
         factors = (masses / own)[:, :, None]
         fields["body_mass"][:, self._bodies] = masses
         fields["body_inertia"][:, self._bodies] *= factors
@@ -97,6 +98,11 @@ class ModelFields:
     @staticmethod
     def _decide_damping(fields: Dict[str, torch.Tensor], factors: torch.Tensor) -> None:
         fields["dof_damping"][:, HAND] *= factors
+
+
+def _exact(values: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+    """What is the scene's own in single precision is the scene's own to the last bit."""
+    return torch.where(values.float() == own.float(), own, values)
 
 
 def each(given: WorldParameters, change: Callable[[str, torch.Tensor], torch.Tensor]) -> WorldParameters:
@@ -117,7 +123,9 @@ def updated(before: WorldParameters, now: WorldParameters) -> WorldParameters:
 
 def to_state(parameters: WorldParameters) -> Dict[str, torch.Tensor]:
     """As a simulation's state holds them: copies on the CPU."""
-    return {STATE_PREFIX + name: getattr(parameters, name).to("cpu", copy=True) for name in PARAMETERS}
+    values = ((name, getattr(parameters, name)) for name in PARAMETERS)
+    # Rows that are one row repeated, or empty, would be written otherwise than equal ones that are not.
+    return {STATE_PREFIX + name: tensor.cpu().clone(memory_format=torch.contiguous_format) for name, tensor in values}
 
 
 def has_parameters(state: Dict[str, torch.Tensor]) -> bool:

@@ -85,6 +85,9 @@ class SeenFromCpu(Simulation):
         device = self._sim.device
         self._sim.reset(worlds.to(device), joint_positions.to(device), self._given(object_poses))
 
+    def add_velocities(self, base: torch.Tensor, objects: torch.Tensor) -> None:
+        self._sim.add_velocities(base.to(self._sim.device), objects.to(self._sim.device))
+
     @property
     def parameters(self) -> WorldParameters:
         return each(self._sim.parameters, lambda _, values: values.cpu())

@@ -147,6 +147,26 @@ def test_objects_fall_as_gravity_says_and_rest_on_the_table(backend: Backend) ->
     torch.testing.assert_close(sim.object_positions[0], sim.object_positions[1])
 
 
+def test_a_push_changes_linear_velocities_and_nothing_else(backend: Backend) -> None:
+    """At once, by what was asked for; the objects then fly on with it."""
+    sim, calm = (backend.make(WITH_OBJECTS, num_envs=2) for _ in range(2))
+    base = torch.tensor([[0.1, -0.2, 0.3], [0.0, 0.0, 0.0]])
+    objects = torch.zeros(2, 2, 3)
+    objects[0, 1] = torch.tensor([1.0, 2.0, 0.5])
+    sim.add_velocities(base, objects)
+    found, before = sim.joint_velocities.clone(), calm.joint_velocities
+    torch.testing.assert_close(found[:, :3] - before[:, :3], base)
+    assert torch.equal(found[:, 3:], before[:, 3:])
+    torch.testing.assert_close(sim.object_velocities[:, :, :3] - calm.object_velocities[:, :, :3], objects)
+    assert torch.equal(sim.object_velocities[:, :, 3:], calm.object_velocities[:, :, 3:])
+    assert torch.equal(sim.object_positions, calm.object_positions)
+    for each in (sim, calm):
+        each.step()
+    flown = sim.object_positions - calm.object_positions
+    torch.testing.assert_close(flown[0, 1, :2], objects[0, 1, :2] * sim.control_dt_s, rtol=1e-3, atol=1e-5)
+    assert torch.equal(flown[1], torch.zeros(2, 3)) or backend.tolerance > 0.0
+
+
 def test_angular_velocity_is_in_the_objects_frame(backend: Backend) -> None:
     """A cube pitched up by 90 degrees and spun about its own z turns about the world's x."""
     sim = backend.make(WITH_OBJECTS, num_envs=1)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, Dict
 
 import pytest
 import torch
 
 from dexhand_env.config.physics import load_physics
+from dexhand_env.config.randomisation import Randomisation
 from dexhand_env.config.registrations import package_tasks
 from dexhand_env.config.registry import find_task, load_task
 from dexhand_env.env.randomness import TrainingRandomness
@@ -48,6 +50,31 @@ def test_torch_waits_for_nothing(env: DexHandEnv) -> None:
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert statistics.finish_iteration()["episode_length"] > 0
+
+
+def test_randomised_episodes_wait_for_nothing(env: DexHandEnv) -> None:
+    randomisation: Dict[str, Any] = {
+        "gain_factor": [0.7, 1.4],
+        "damping_factor": [0.7, 1.4],
+        "action_delay_steps": [0, 2],
+        "action_noise": 0.1,
+        "observation_noise": {"joint_positions": 0.01},
+        "pushes": {"every_s": [0.06, 0.2], "base_m_per_s": 0.2},
+    }
+    if env.task.config.HAS_OBJECTS:
+        randomisation.update(object_friction=[0.3, 1.2], object_mass_kg=[0.05, 0.3])
+    changes = {"randomisation": Randomisation.model_validate(randomisation)}
+    config = env.task.config.model_copy(update=changes)
+    random = make_env(config, load_physics("fast"), WORLDS, TrainingRandomness(0, env.device), "cuda:0")
+    actions = torch.zeros(WORLDS, env.num_actions, device=env.device)
+    for _ in range(3):
+        random.step(actions)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(STEPS):
+            random.step(actions)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 def test_other_parameters_in_some_worlds_wait_for_nothing_either(env: DexHandEnv) -> None:

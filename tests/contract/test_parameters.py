@@ -152,6 +152,21 @@ def test_each_world_brakes_a_sliding_object_by_its_own_friction(backend: Backend
     assert expected[0] > expected[1] + 0.2 > expected[2] + 0.4
 
 
+def test_gains_and_damping_decide_how_fast_joints_follow(backend: Backend) -> None:
+    """A step of the base towards targets 5 cm away: twice the gain comes farther, twice the damping less far."""
+    sim, factors = backend.make(BARE, num_envs=3), torch.ones(3, 26)
+    faster, slower = factors.clone(), factors.clone()
+    faster[1], slower[2] = 2.0, 2.0
+    sim.set_parameters(every(sim), WorldParameters(gain_factors=faster, damping_factors=slower))
+    goal = torch.zeros(3, 26)
+    goal[:, :3] = 0.05
+    sim.set_joint_targets(goal)
+    sim.step()
+    own, stiff, damped = sim.joint_positions[:, :3]
+    assert (stiff > 1.2 * own).all()
+    assert (damped < 0.9 * own).all()
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_only_the_worlds_and_parameters_that_are_named_change(backend: Backend, name: str) -> None:
     sim, untouched = (backend.make(WITH_OBJECTS, num_envs=3) for _ in range(2))
@@ -194,6 +209,18 @@ def test_they_outlive_resets_and_are_part_of_the_state(backend: Backend) -> None
     for quantity, values in everything(restored).items():
         backend.assert_same(values, everything(fresh)[quantity])
     assert restored.get_state().keys() == pristine.keys()
+
+
+def test_worlds_that_were_not_changed_are_restored_to_the_last_bit(backend: Backend) -> None:
+    """One world of three, one parameter of four."""
+    sim, restored = (backend.make(WITH_OBJECTS, num_envs=3) for _ in range(2))
+    sim.set_parameters(some(sim, 1), WorldParameters(object_frictions=drawn(3).object_frictions))
+    into_contact(sim, 20)
+    restored.set_state(sim.get_state())
+    for each in (sim, restored):
+        push(each, random_joints(3, 7), 20)
+    for quantity, values in everything(restored).items():
+        backend.assert_same(values, everything(sim)[quantity])
 
 
 def same_parameters(sim: Simulation, expected: WorldParameters) -> None:

@@ -122,6 +122,25 @@ def test_a_task_with_an_object_and_a_critic_of_its_own_goes_on_bit_for_bit(tmp_p
     assert differences(found, expected) == []
 
 
+def test_a_randomised_training_goes_on_exactly(tmp_path: Path) -> None:
+    """Physics, delays, pushes and noise of every world are where they were."""
+    randomisation = {
+        "gain_factor": [0.7, 1.4],
+        "action_delay_steps": [0, 2],
+        "action_noise": 0.1,
+        "observation_noise": {"goal": 0.01},
+        "pushes": {"every_s": [0.06, 0.2], "base_m_per_s": 0.2},
+    }
+    settings = spec(task=task(randomisation=randomisation), params=params(max_epochs=4))
+    for name in ("straight", "broken"):
+        run_training(settings, tmp_path / name)
+    for later in (3, 4):
+        checkpoint(tmp_path / "broken", later).unlink()
+    run_training(settings, tmp_path / "broken", checkpoint(tmp_path / "broken", 2))
+    for later in (3, 4):
+        assert sha256(checkpoint(tmp_path / "broken", later)) == sha256(checkpoint(tmp_path / "straight", later))
+
+
 def test_time_goes_on_where_it_was(tmp_path: Path) -> None:
     """The seconds of the history are those of the whole training, breaks left out."""
     folder = tmp_path / "run"
