@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 import torch
 
@@ -45,6 +45,19 @@ class Step:
     metrics: Dict[str, torch.Tensor]
 
 
+class Watcher:
+    """Sees what an environment does and changes nothing of it; this one looks away."""
+
+    def after_step(self, env: DexHandEnv, step: Step) -> None:
+        """Called after each control step; the next one begins when it returns."""
+
+    def after_iteration(self, row: Dict[str, float]) -> None:
+        """Called after each iteration of a training with its row of the history."""
+
+    def let_go(self) -> None:
+        """Hold up no step any longer, not even the one that is held up now: the program has been asked to end."""
+
+
 class DexHandEnv:
     """Steps a task in ``sim.num_envs`` worlds.
 
@@ -57,6 +70,7 @@ class DexHandEnv:
         auto_reset: start a new episode where one ends (training). Otherwise a world that has ended stands still
             until ``reset`` (tests count each episode once).
         stagger: begin the first episodes part-way, so that later ones do not all end in the same step.
+        watcher: is shown every step.
 
     Raises:
         UserError: an observation or reward that the task does not have, or has in another shape.
@@ -71,6 +85,7 @@ class DexHandEnv:
         randomness: EpisodeRandomness,
         auto_reset: bool = True,
         stagger: bool = False,
+        watcher: Optional[Watcher] = None,
     ) -> None:
         self.sim = sim
         self.hand = hand
@@ -81,6 +96,7 @@ class DexHandEnv:
         self.max_episode_steps = config.episode_length_steps
         self._randomness = randomness
         self._auto_reset = auto_reset
+        self._watcher = watcher or Watcher()
         self._rewards = RewardSum(config.rewards, task, hand)
         self._groups = self._observation_groups(config)
         self._all_worlds = torch.ones(self.num_envs, dtype=torch.bool, device=self.device)
@@ -163,7 +179,9 @@ class DexHandEnv:
             self._active = worlds & ~dones
         elif self.device.type != "cpu" or bool(dones.any()):  # a GPU would have to be waited for to know
             self._begin(dones)
-        return Step(self.observe(), rewards, dones, outcomes, terms, returns, lengths, whole, metrics)
+        step = Step(self.observe(), rewards, dones, outcomes, terms, returns, lengths, whole, metrics)
+        self._watcher.after_step(self, step)
+        return step
 
     def _outcomes(self, worlds: torch.Tensor) -> torch.Tensor:
         """Outcome of this step in each world; of several, the earliest of: nan, success, failures, timeout."""
