@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from dexhand_env.commands.options import ResolvedRun
-from dexhand_env.env.vec_env import Watcher
+
+if TYPE_CHECKING:
+    from dexhand_env.env.vec_env import Watcher
 
 
 @contextlib.contextmanager

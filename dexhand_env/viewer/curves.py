@@ -24,12 +24,14 @@ class Chart:
         gui: where it is put.
         title: above it.
         horizontal: what the x axis counts.
+        scales: uPlot's.
     """
 
-    def __init__(self, gui: viser.GuiApi, title: str, horizontal: str) -> None:
+    def __init__(self, gui: viser.GuiApi, title: str, horizontal: str, scales: dict[str, Any] | None = None) -> None:
         self._gui = gui
         self._title = title
         self._horizontal = horizontal
+        self._scales: dict[str, Any] = {"x": {"time": False}, **(scales or {})}
         self._points: deque[tuple[float, dict[str, float]]] = deque(maxlen=POINTS)
         self._node: Any = None
         self._lines: tuple[str, ...] = ()
@@ -61,7 +63,7 @@ class Chart:
             series.append({"label": line, "stroke": COLOURS[index % len(COLOURS)], "width": 2})
         with self._folder:
             self._node = self._gui.add_uplot(
-                data, tuple(series), scales={"x": {"time": False}}, legend={"show": True}, aspect=1.6
+                data, tuple(series), scales=self._scales, legend={"show": True}, aspect=1.6
             )
 
 
@@ -77,8 +79,9 @@ class Curves:
     def __init__(self, gui: viser.GuiApi, mode: str, control_dt_s: float) -> None:
         self._training = mode == TRAINING
         self._control_dt_s = control_dt_s
+        self._last_seconds = 0.0
         horizontal = "iteration" if self._training else "seconds"
-        self._success = Chart(gui, "Success rate", horizontal)
+        self._success = Chart(gui, "Success rate", horizontal, {"y": {"range": (0.0, 1.0)}})
         self._terms = Chart(gui, "Reward terms, weighted", horizontal)
 
     def add(self, frame: Frame) -> None:
@@ -91,6 +94,9 @@ class Curves:
                 self._terms.add(row["iteration"], terms)
             return
         seconds = frame.steps * self._control_dt_s
+        if seconds == self._last_seconds:  # the same state again
+            return
+        self._last_seconds = seconds
         self._terms.add(seconds, dict(zip(frame.terms, frame.rewards.mean(axis=1).tolist(), strict=True)))
         if frame.finished:
             self._success.add(seconds, {"success_rate": frame.successes / frame.finished})

@@ -42,7 +42,7 @@ class Controls:
     """What the person in front of the browser has chosen.
 
     Attributes:
-        wants_frame: asks for one :class:`Frame`, of the worlds in ``worlds``.
+        frames: asks for so many more frames, each a :class:`Frame` of the worlds in ``worlds``.
         paused: stand still between two control steps.
         steps: single steps asked for while paused, in all so far.
         speed: simulated time over real time; None is as fast as it goes.
@@ -50,7 +50,7 @@ class Controls:
         sliders: positions of the 18 controls, m and rad; empty without sliders.
     """
 
-    wants_frame: bool = False
+    frames: int = 0
     worlds: tuple[int, ...] = ()
     paused: bool = False
     steps: int = 0

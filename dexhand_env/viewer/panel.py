@@ -88,10 +88,9 @@ class Panel:
         first = int(self._first.value)
         return tuple(range(first, min(first + int(self._count_shown.value), self._setup.num_envs)))
 
-    def controls(self, wants_frame: bool) -> Controls:
+    def controls(self) -> Controls:
         """What is chosen now."""
         return Controls(
-            wants_frame=wants_frame,
             worlds=self.worlds,
             paused=bool(self._paused.value),
             steps=self._steps,
@@ -100,11 +99,12 @@ class Panel:
             sliders=tuple(slider.value for slider in self._sliders),
         )
 
-    def let_go(self) -> Controls:
+    def let_go(self) -> None:
         """Nobody looks any longer: hold nothing up."""
-        self._paused.value = False
-        self._speed.value = FASTEST if self._setup.mode == TRAINING else REAL_TIME
-        return self.controls(wants_frame=False)
+        unheld = ((self._paused, False), (self._speed, FASTEST if self._setup.mode == TRAINING else REAL_TIME))
+        for handle, value in unheld:
+            if handle.value != value:
+                handle.value = value
 
     def show(self, frame: Frame) -> None:
         """Write what a frame says; called about twice a second."""

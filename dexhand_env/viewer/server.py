@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import os
 import signal
 import time
+from collections import deque
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,7 @@ import numpy as np
 
 from dexhand_env.viewer.curves import Curves
 from dexhand_env.viewer.drawing import SPACING_M, Drawing, world_origins
-from dexhand_env.viewer.messages import FRAME_S, Controls, Frame, Setup
+from dexhand_env.viewer.messages import FRAME_S, TRAINING, Controls, Frame, Setup
 from dexhand_env.viewer.panel import Panel
 from dexhand_env.viewer.ports import HOST
 from dexhand_env.viewer.poses import ScenePoses
@@ -22,14 +24,16 @@ from dexhand_env.viewer.poses import ScenePoses
 if TYPE_CHECKING:
     import viser
 
-NICENESS = 10  # the simulation goes first where cores are few
+NICENESS = 19  # where cores are few a training goes first, and pictures come when they can
+# A training makes its steps in bursts between which it learns: so many are fetched at once and drawn evenly.
+TRAINING_AHEAD = 16
 SLOW_S = 0.5  # between updates of text and curves
 
 
 def serve(connection: Connection, setup: Setup) -> None:
     """Draw until the other side closes the connection; its first message is the port it listens on."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the other side, which then closes the connection
-    if hasattr(os, "nice"):
+    if setup.mode == TRAINING and hasattr(os, "nice"):
         os.nice(NICENESS)
     import viser
 
@@ -60,7 +64,9 @@ class Session:
         self._curves = Curves(server.gui, setup.mode, setup.physics.control_dt_s)
         self._drawing: Drawing | None = None
         self._drawn_worlds = 0
-        self._asked: tuple[int, ...] | None = None  # worlds of the frame that is on its way
+        self._ahead = TRAINING_AHEAD if setup.mode == TRAINING else 1
+        self._asked = 0  # frames that have not come yet
+        self._frames: deque[Frame] = deque()
         self._sent = Controls()
         self._slow_at = 0.0
         _aim_camera(server, setup, len(self._panel.worlds))
@@ -72,21 +78,25 @@ class Session:
             self._say()
             while (rest := due - time.monotonic()) > 0.0:
                 if self._connection.poll(rest):
-                    self._draw(self._connection.recv())
+                    self._frames.append(self._connection.recv())
+                    self._asked -= 1
+            if self._frames:
+                self._draw(self._frames.popleft())
 
     def _say(self) -> None:
-        """Ask for a frame if a browser looks and none is on its way; pass on what has been chosen."""
+        """Ask for frames if a browser looks; pass on what has been chosen."""
         looked_at = bool(self._server.get_clients())
-        wants_frame = looked_at and self._asked is None
-        controls = self._panel.controls(wants_frame) if looked_at else self._panel.let_go()
-        if wants_frame:
-            self._asked = controls.worlds
-        if wants_frame or controls != self._sent:
-            self._connection.send(controls)
+        if not looked_at:
+            self._panel.let_go()
+        missing = self._ahead - len(self._frames) - self._asked if looked_at else 0
+        controls = self._panel.controls()
+        if missing or controls != self._sent:
+            self._connection.send(dataclasses.replace(controls, frames=missing))
+            self._asked += missing
             self._sent = controls
 
     def _draw(self, frame: Frame) -> None:
-        worlds, self._asked = len(frame.joint_positions), None
+        worlds = len(frame.joint_positions)
         self._curves.add(frame)
         with self._server.atomic():
             if self._drawing is None or worlds != self._drawn_worlds:

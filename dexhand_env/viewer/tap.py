@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from multiprocessing.connection import Connection
 from typing import Any
@@ -12,7 +11,7 @@ import torch
 from dexhand_env.env.vec_env import SUCCESS, DexHandEnv, Step, Watcher
 from dexhand_env.viewer.messages import FRAME_S, Controls, Frame
 
-LOOK_S = FRAME_S / 2.0  # how often a running environment looks whether a frame is wanted
+LISTEN_S = 0.005  # a look at the connection is a system call
 NAP_S = 0.005
 
 
@@ -53,19 +52,29 @@ class Tap(Watcher):
         connection: to the drawing process.
         may_wait: whether pause and speed hold up the steps; not where other processes would wait too.
         speed: simulated over real time until the browser says otherwise; None is as fast as it goes.
+        listen_s: time between looks at the connection.
     """
 
-    def __init__(self, connection: Connection, may_wait: bool = True, speed: float | None = None) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        may_wait: bool = True,
+        speed: float | None = None,
+        listen_s: float = LISTEN_S,
+    ) -> None:
         self.note = ""
         self.is_open = True
         self.controls = Controls(speed=speed)
         self._connection = connection
         self._may_wait = may_wait
+        self._listen_s = listen_s
+        self._wanted = 0
+        self._shown_at = 0.0
         self._pending: HostCopy | None = None
         self._rows: list[dict[str, float]] = []
         self._steps = 0
         self._single_steps = 0
-        self._look_at = 0.0
+        self._listen_at = 0.0
         self._due_at = 0.0
         self._episodes: torch.Tensor | None = None
         self._ids: tuple[tuple[int, ...], torch.Tensor] = ((), torch.zeros(0, dtype=torch.int64))
@@ -83,10 +92,7 @@ class Tap(Watcher):
         self._episodes = ended if self._episodes is None else self._episodes + ended
         if not self.is_open:
             return
-        now = time.monotonic()
-        if now >= self._look_at:
-            self._look_at = now + LOOK_S
-            self._answer(env, step)
+        self._answer(env, step)
         if self._may_wait:
             self._wait(env, step)
 
@@ -108,14 +114,18 @@ class Tap(Watcher):
                     self._due_at += period if rest > -period else period - rest
                     return
             time.sleep(NAP_S)
-            self._answer(env, step)
+            if time.monotonic() >= self._shown_at + FRAME_S:  # the same state again, for worlds newly chosen
+                self._answer(env, step)
 
     def _answer(self, env: DexHandEnv, step: Step) -> None:
         """Take in what the browser says; copy or send a frame where one is wanted."""
         try:
-            while self._connection.poll():
-                self.controls = self._connection.recv()
-            if self.controls.wants_frame and self._pending is None:
+            if time.monotonic() >= self._listen_at:
+                self._listen_at = time.monotonic() + self._listen_s
+                while self._connection.poll():
+                    self.controls = self._connection.recv()
+                    self._wanted += self.controls.frames
+            if self._wanted and self._pending is None:
                 self._pending = HostCopy(self._state(env, step))
             if self._pending is not None and self._pending.is_ready:
                 self._send(step, self._pending.arrays())
@@ -139,8 +149,9 @@ class Tap(Watcher):
         )
         self._connection.send(frame)
         self._pending = None
+        self._wanted -= 1
+        self._shown_at = frame.seconds
         self._rows.clear()
-        self.controls = dataclasses.replace(self.controls, wants_frame=False)
 
     def _state(self, env: DexHandEnv, step: Step) -> dict[str, torch.Tensor]:
         """What a frame shows, of the worlds that are wanted."""
