@@ -1,4 +1,4 @@
-"""The commands: ``dexhand train|view|validate|select|evaluate|report|tasks|doctor``, and ``train.py``.
+"""The commands: ``dexhand train|view|validate|select|evaluate|report|compare|tasks|doctor``, and ``train.py``.
 
 Nothing heavy is imported before options are checked, so that help and mistakes answer at once.
 """
@@ -225,6 +225,14 @@ def report(experiment: Experiment) -> None:
     from dexhand_env.stages.report import experiment_folder, report_stage
 
     typer.echo(report_stage(experiment_folder(experiment)))
+
+
+@app.command()
+def compare(experiments: Annotated[list[str], typer.Argument(help="Their names, as folders of results/.")]) -> None:
+    """Put several experiments side by side: results/comparison.html."""
+    from dexhand_env.stages.compare import compare as run
+
+    typer.echo(run(experiments))
 
 
 @app.command()
