@@ -12,7 +12,7 @@ from pydantic import Field
 
 from dexhand_env.errors import UserError
 from dexhand_env.report.charts import Chart, compared_curve
-from dexhand_env.report.difference import Difference, Counted, difference_of, holm
+from dexhand_env.report.difference import Counted, Difference, difference_of, holm
 from dexhand_env.report.page import CONTENT_POLICY, Scale, environment, json_for_script, own_code, resource
 from dexhand_env.report.records import Fraction, History, Recorded, ReportConfig, read_history, read_json
 from dexhand_env.report.settings import value_text

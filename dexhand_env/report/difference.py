@@ -37,7 +37,8 @@ def difference_of(first: Counted, second: Counted) -> Difference:
 
     The interval is made of those of the two rates, by squaring and adding the distances to their bounds: R. G.
     Newcombe, "Interval estimation for the difference between independent proportions", Statistics in Medicine 17
-    (1998), pp. 873-890, method 10. Where each has several seeds their intervals hold the spread between seeds, and so does it.
+    (1998), pp. 873-890, method 10. Where each has several seeds their intervals hold the spread between
+    seeds, and so does it.
     """
     p, q = first.success_rate, second.success_rate
     low = q - p - math.hypot(q - second.interval[0], first.interval[1] - p)
