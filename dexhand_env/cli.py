@@ -1,4 +1,4 @@
-"""The commands: ``dexhand train|validate|select|evaluate|report|tasks|doctor``, and ``train.py``.
+"""The commands: ``dexhand train|view|validate|select|evaluate|report|compare|tasks|doctor``, and ``train.py``.
 
 Nothing heavy is imported before options are checked, so that help and mistakes answer at once.
 """
@@ -37,6 +37,18 @@ def _is_typed(context: typer.Context, name: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
+ViewerPort = Annotated[
+    Optional[int],
+    _in_panel(
+        ENVIRONMENT,
+        "Port of the viewer on this machine; 0 takes any.",
+        min=0,
+        max=65535,
+        show_default="8080, or the next one that is free",
+    ),
+]
+
+
 @app.command()
 def train(
     context: typer.Context,
@@ -58,6 +70,7 @@ def train(
     ] = "auto",
     graphics_device_id: Annotated[int, _in_panel(ENVIRONMENT, "Graphics device ID.", min=0)] = 0,
     headless: Annotated[bool, _in_panel(ENVIRONMENT, "Run without visualization.", "--headless")] = False,
+    viewer_port: ViewerPort = None,
     threads: Annotated[int, _in_panel(ENVIRONMENT, "CPU threads; 0 uses DEXHAND_THREADS, else all.", min=0)] = 0,
     train_config: Annotated[
         Optional[str],
@@ -102,10 +115,61 @@ def train(
         experiment_name=experiment_name,
         log_interval=log_interval,
         threads=threads,
+        viewer_port=viewer_port,
         overrides=tuple(overrides or ()),
         typed=frozenset(name for name in context.params if _is_typed(context, name)),
     )
     raise typer.Exit(train_or_test(options, context.obj))
+
+
+@app.command()
+def view(
+    context: typer.Context,
+    overrides: Annotated[
+        Optional[list[str]],
+        typer.Argument(metavar="[KEY=VALUE]...", help="Any value of the task's YAML by its dotted name."),
+    ] = None,
+    task: Annotated[str, _in_panel(ENVIRONMENT, "The task: its name, or path/to/file.py:Name.")] = "BaseTask",
+    checkpoint: Annotated[
+        Optional[str],
+        _in_panel(
+            ENVIRONMENT,
+            "The policy: a checkpoint, a run folder or latest; newer ones are taken as they come. "
+            "Without it sliders move the hand.",
+        ),
+    ] = None,
+    num_envs: Annotated[int, _in_panel(ENVIRONMENT, "Number of worlds.", min=1, max=16)] = 4,
+    seed: Annotated[int, _in_panel(ENVIRONMENT, "Draws the episodes; -1 draws it.", min=-1, max=2**31 - 1)] = 42,
+    viewer_port: ViewerPort = None,
+    threads: Annotated[int, _in_panel(ENVIRONMENT, "CPU threads.", min=1)] = 1,
+) -> None:
+    """Watch a policy in the browser, or move the hand by sliders."""
+    from dexhand_env.commands.options import TrainOptions
+    from dexhand_env.commands.view import view as run
+
+    typed = {name for name in context.params if _is_typed(context, name)}
+    options = TrainOptions(
+        task=task,
+        num_envs=num_envs,
+        sim_device="cpu",
+        rl_device="cpu",
+        graphics_device_id=0,
+        headless=False,
+        train_config=None,
+        seed=seed,
+        torch_deterministic=False,
+        checkpoint=checkpoint,
+        test=checkpoint is not None,
+        episodes=1,
+        max_iterations=None,
+        experiment_name=None,
+        log_interval=1,
+        threads=threads,
+        viewer_port=viewer_port,
+        overrides=tuple(overrides or ()),
+        typed=frozenset(typed),
+    )
+    raise typer.Exit(run(options))
 
 
 @app.command()
@@ -161,6 +225,14 @@ def report(experiment: Experiment) -> None:
     from dexhand_env.stages.report import experiment_folder, report_stage
 
     typer.echo(report_stage(experiment_folder(experiment)))
+
+
+@app.command()
+def compare(experiments: Annotated[list[str], typer.Argument(help="Their names, as folders of results/.")]) -> None:
+    """Put several experiments side by side: results/comparison.html."""
+    from dexhand_env.stages.compare import compare as run
+
+    typer.echo(run(experiments))
 
 
 @app.command()

@@ -116,7 +116,7 @@ def test_basic_training_writes_the_output_structure(clone: Path) -> None:
 
 def test_training_with_visualization(clone: Path) -> None:
     printed = works(clone, f"{WATCHED} {SHORT} --log-interval 100000")
-    assert "viewer" in printed
+    assert "viewer: http://127.0.0.1:" in printed
     assert "\niteration " not in printed  # so many episodes have not finished
     assert "2 iterations, 2048 frames" in printed
 

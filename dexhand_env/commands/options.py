@@ -20,6 +20,7 @@ from dexhand_env.errors import UserError
 from dexhand_env.files import require_writable
 from dexhand_env.rl.distributed import ALONE, Processes
 from dexhand_env.sim.backends import chosen_device
+from dexhand_env.viewer.ports import viewer_port
 
 RUNS = Path("runs")
 
@@ -47,6 +48,7 @@ class TrainOptions:
     experiment_name: str | None
     log_interval: int
     threads: int
+    viewer_port: int | None
     overrides: tuple[str, ...]
     typed: frozenset[str]
 
@@ -63,6 +65,7 @@ class ResolvedRun:
         checkpoint: the file to go on from or to test, None for neither.
         folder: the run folder; not made yet.
         sim_device, rl_device: ``cpu`` or ``cuda:<index>``.
+        viewer_port: for the live viewer; None is without one.
         notices: lines for the user.
     """
 
@@ -75,6 +78,7 @@ class ResolvedRun:
     folder: Path
     sim_device: str
     rl_device: str
+    viewer_port: int | None
     notices: tuple[str, ...]
 
 
@@ -104,10 +108,6 @@ def resolve(options: TrainOptions, processes: Processes = ALONE) -> ResolvedRun:
     task, params = _configurations(options, entry, earlier)
     params, notice = fit_minibatch(params, options.num_envs, "--num-envs and params.config.minibatch_size")
     notices += [notice] if notice else []
-    if not options.headless:
-        notices.append(
-            "the viewer is not part of this version: going on headless (--headless says so without this line)"
-        )
     if processes.size > 1:
         notices.append(f"{processes.size} processes learn together, each with {options.num_envs} environments")
     sim_device, rl_device = _devices(options, task.sim.backend, processes, notices)
@@ -129,8 +129,16 @@ def resolve(options: TrainOptions, processes: Processes = ALONE) -> ResolvedRun:
         folder=folder,
         sim_device=sim_device,
         rl_device=rl_device,
+        viewer_port=_viewer_port(options, processes),
         notices=tuple(notices),
     )
+
+
+def _viewer_port(options: TrainOptions, processes: Processes) -> int | None:
+    """Where the viewer of the first process listens; the others have none."""
+    if options.headless and options.viewer_port is not None:
+        raise UserError("--viewer-port", "given with --headless", "one of them")
+    return None if options.headless or not processes.is_first else viewer_port(options.viewer_port)
 
 
 def _remembered(options: TrainOptions, earlier: RecordedRun) -> TrainOptions:

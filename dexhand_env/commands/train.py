@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from loguru import logger
 from dexhand_env.commands.hints import slow_setup, steps_on_gpu
 from dexhand_env.commands.options import ResolvedRun, TrainOptions, resolve
 from dexhand_env.commands.recorded_run import TRAIN_CONFIG_FILE, RunArguments, command_line, write_run_files
+from dexhand_env.commands.watching import watcher
 from dexhand_env.errors import UserError
 from dexhand_env.rl.distributed import ALONE, Processes
 from dexhand_env.stages.record import available_cores, given_threads
@@ -118,11 +120,13 @@ def _train(run: ResolvedRun, processes: Processes) -> int:
         _print(notices + _hints(run, spec.threads, processes.local_size))
         write_run_files(run.folder, run_arguments(run, processes.size), run.params.dump())
     log, quiet = run.folder / "train.log", not processes.is_first
-    with ConsoleLog(log, run.params.config.max_epochs, run.options.log_interval, quiet) as console:
+    with contextlib.ExitStack() as around:
+        watching = around.enter_context(watcher(run, "training", may_wait=processes.size == 1))
+        console = around.enter_context(ConsoleLog(log, run.params.config.max_epochs, run.options.log_interval, quiet))
         logger.info(f"training {run.task.task} in {run.folder}, seed {run.seed}")
         try:
             with running_out_is_a_mistake(spec):
-                result = run_training(spec, run.folder, run.checkpoint, console.after_iteration, processes)
+                result = run_training(spec, run.folder, run.checkpoint, console.after_iteration, processes, watching)
         except TrainingDiverged as error:
             logger.error(divergence_message(error, run.folder, run.checkpoint))
             return 1
@@ -145,9 +149,10 @@ def _test(run: ResolvedRun) -> int:
     policy = Policy(load_checkpoint(run.checkpoint), torch.device(run.sim_device), f"checkpoint {run.checkpoint}")
     _print(run.notices)
     episodes, worlds, device = run.options.episodes, run.options.num_envs, run.sim_device
-    table, _ = play_episodes(
-        run.task, run.physics, policy, TEST_FIRST_SEED, episodes, threads, worlds=worlds, device=device
-    )
+    with watcher(run, "playing") as watching:
+        table, _ = play_episodes(
+            run.task, run.physics, policy, TEST_FIRST_SEED, episodes, threads, False, worlds, device, watching
+        )
     for index in range(table.episodes):
         metrics = "".join(f", {name} {values[index]:.4f}" for name, values in table.metrics.items())
         reward, length = table.returns[index], table.lengths[index]

@@ -129,6 +129,10 @@ class Task(abc.ABC):
         """Control positions (num_envs, 18) to draw as a ghost in replays, under ``controls``; empty where none."""
         return {}
 
+    def target_positions(self) -> Optional[torch.Tensor]:
+        """Where the object is to be brought, (num_envs, 3), m, for the viewer to mark; None where nowhere."""
+        return None
+
     def get_state(self) -> Dict[str, torch.Tensor]:
         """The task's own memory of the running episodes; for exact resumption."""
         return {}

@@ -46,6 +46,19 @@ class Step:
     metrics: Dict[str, torch.Tensor]
 
 
+class Watcher:
+    """Sees what an environment does and changes nothing of it; this one looks away."""
+
+    def after_step(self, env: DexHandEnv, step: Step) -> None:
+        """Called after each control step; the next one begins when it returns."""
+
+    def after_iteration(self, row: Dict[str, float]) -> None:
+        """Called after each iteration of a training with its row of the history."""
+
+    def let_go(self) -> None:
+        """Hold up no step any longer, not even the one that is held up now: the program has been asked to end."""
+
+
 class DexHandEnv:
     """Steps a task in ``sim.num_envs`` worlds.
 
@@ -58,6 +71,7 @@ class DexHandEnv:
         auto_reset: start a new episode where one ends (training). Otherwise a world that has ended stands still
             until ``reset`` (tests count each episode once).
         stagger: begin the first episodes part-way, so that later ones do not all end in the same step.
+        watcher: is shown every step.
 
     Raises:
         UserError: an observation or reward that the task does not have, or has in another shape.
@@ -72,6 +86,7 @@ class DexHandEnv:
         randomness: EpisodeRandomness,
         auto_reset: bool = True,
         stagger: bool = False,
+        watcher: Optional[Watcher] = None,
     ) -> None:
         self.sim = sim
         self.hand = hand
@@ -82,6 +97,7 @@ class DexHandEnv:
         self.max_episode_steps = config.episode_length_steps
         self._randomness = randomness
         self._auto_reset = auto_reset
+        self._watcher = watcher or Watcher()
         self._rewards = RewardSum(config.rewards, task, hand)
         self._groups = self._observation_groups(config)
         self._randomisation = self._domain_randomisation(config)
@@ -186,7 +202,9 @@ class DexHandEnv:
         elif self.device.type != "cpu" or bool(dones.any()):  # a GPU would have to be waited for to know
             self._begin(dones)
         self._draw_noise()
-        return Step(self.observe(), rewards, dones, outcomes, terms, returns, lengths, whole, metrics)
+        step = Step(self.observe(), rewards, dones, outcomes, terms, returns, lengths, whole, metrics)
+        self._watcher.after_step(self, step)
+        return step
 
     def _act(self, actions: torch.Tensor, worlds: torch.Tensor) -> None:
         random = self._randomisation

@@ -48,19 +48,31 @@ def learning_curve(histories: Mapping[int, History], column: str, title: str) ->
     return Chart(title, f"ends at {ends}", _finished(chart), legend if len(legend) > 1 else [])
 
 
+def compared_curve(experiments: Mapping[str, Mapping[int, History]], column: str, title: str) -> Chart | None:
+    """``column`` over the frames played, one line an experiment: the mean over the seeds that played as many frames."""
+    rows = [row for name, histories in experiments.items() for row in _mean_rows(histories, column, name)]
+    if not rows:
+        return None
+    legend = _legend(experiments)
+    return Chart(title, ", ".join(experiments), _finished(_lines(rows, legend, zero=False, height=220)), legend)
+
+
+def _mean_rows(histories: Mapping[int, History], column: str, series: str) -> list[dict[str, Any]]:
+    """A curve's rows, averaged over the seeds that have a value at the same number of frames."""
+    by_frames: dict[float, list[dict[str, Any]]] = {}
+    for history in histories.values():
+        for row in _curve_rows(history, column, series):
+            by_frames.setdefault(row["frames"], []).append(row)
+    return [
+        {**same[0], "value": _short(float(np.mean([row["value"] for row in same])))}
+        for _, same in sorted(by_frames.items())
+    ]
+
+
 def terms_chart(histories: Mapping[int, History], prefix: str, title: str) -> Chart | None:
     """All columns under ``prefix/`` in one chart, a line each, averaged over the seeds that played as many frames."""
     names = next(iter(histories.values())).terms(prefix)
-    rows = []
-    for name in names:
-        by_frames: dict[float, list[dict[str, Any]]] = {}
-        for history in histories.values():
-            for row in _curve_rows(history, name, name.removeprefix(prefix + "/")):
-                by_frames.setdefault(row["frames"], []).append(row)
-        for frames in sorted(by_frames):
-            same = by_frames[frames]
-            mean = float(np.mean([row["value"] for row in same]))
-            rows.append({**same[0], "value": _short(mean)})
+    rows = [row for name in names for row in _mean_rows(histories, name, name.removeprefix(prefix + "/"))]
     if not rows:
         return None
     legend = _legend(name.removeprefix(prefix + "/") for name in names)

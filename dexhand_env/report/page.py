@@ -79,30 +79,33 @@ def render_page(
         "client": client_document(),
         "scenes": {scene.replay.name: scene.data for scene in scenes},
     }
-    environment = _environment()
-    return environment.get_template("page.html.j2").render(
-        results=results,
-        config=results.config,
-        joined=joined,
-        variants=variants,
-        goal=goal,
-        headline=_primary(joined),
-        scale=Scale.holding(bounds),
-        selection_scales={
-            seed.seed: Scale.holding(candidate.interval[0] for candidate in seed.selection.candidates)
-            for seed in results.seeds
-        },
-        charts=charts,
-        scenes=scenes,
-        runs=[*results.stages, *(run for seed in results.seeds for run in seed.stages)],
-        provenance=_provenance(results),
-        settings=settings_tree(results.config.config, {change.key for change in results.config.differences}),
-        content_policy=CONTENT_POLICY,
-        style=_own_code(_resource("style.css")),
-        script=_own_code(_resource("page.js")),
-        # Tooltips and charts: Vega-Lite's own bundle out of the installed package, nothing is downloaded.
-        vega=_own_code(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")),
-        payload=json_for_script(payload),
+    return (
+        environment()
+        .get_template("page.html.j2")
+        .render(
+            results=results,
+            config=results.config,
+            joined=joined,
+            variants=variants,
+            goal=goal,
+            headline=_primary(joined),
+            scale=Scale.holding(bounds),
+            selection_scales={
+                seed.seed: Scale.holding(candidate.interval[0] for candidate in seed.selection.candidates)
+                for seed in results.seeds
+            },
+            charts=charts,
+            scenes=scenes,
+            runs=[*results.stages, *(run for seed in results.seeds for run in seed.stages)],
+            provenance=_provenance(results),
+            settings=settings_tree(results.config.config, {change.key for change in results.config.differences}),
+            content_policy=CONTENT_POLICY,
+            style=own_code(resource("style.css")),
+            script=own_code(resource("page.js")),
+            # Tooltips and charts: Vega-Lite's own bundle out of the installed package, nothing is downloaded.
+            vega=own_code(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")),
+            payload=json_for_script(payload),
+        )
     )
 
 
@@ -113,7 +116,7 @@ def json_for_script(value: Any) -> Markup:
     return Markup(escaped)  # noqa: S704 - nothing in it can end the element any more
 
 
-def _own_code(code: str) -> Markup:
+def own_code(code: str) -> Markup:
     """A script or style of ours or of a library's, never a user's text.
 
     Inside JavaScript's strings and regular expressions ``<\\/`` means ``</``.
@@ -170,15 +173,16 @@ def _provenance(results: Results) -> dict[str, str]:
     return {key: str(value) for key, value in facts.items() if value is not None}
 
 
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
+def environment() -> jinja2.Environment:
+    """The templates, escaping whatever a user wrote."""
+    made = jinja2.Environment(
         loader=jinja2.PackageLoader("dexhand_env.report", "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
+    made.filters.update(
         percent=formats.percent,
         interval=formats.percent_interval,
         integer=formats.integer,
@@ -189,8 +193,9 @@ def _environment() -> jinja2.Environment:
         label=formats.label,
         value_text=value_text,
     )
-    return environment
+    return made
 
 
-def _resource(name: str) -> str:
+def resource(name: str) -> str:
+    """The text of a file beside the templates."""
     return resources.files("dexhand_env.report").joinpath("templates", name).read_text(encoding="utf-8")

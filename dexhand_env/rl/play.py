@@ -10,7 +10,7 @@ import torch
 
 from dexhand_env.config.physics import Physics
 from dexhand_env.env.randomness import NumberedEpisodes
-from dexhand_env.env.vec_env import SUCCESS, DexHandEnv
+from dexhand_env.env.vec_env import SUCCESS, DexHandEnv, Watcher
 from dexhand_env.intervals import wilson_interval
 from dexhand_env.rl.policy import Policy
 from dexhand_env.tasks.registry import make_env
@@ -89,6 +89,7 @@ def play_episodes(
     record: bool = False,
     worlds: int = WORLDS_AT_ONCE,
     device: str = "cpu",
+    watcher: Optional[Watcher] = None,
 ) -> tuple[EpisodeTable, Optional[Trajectories]]:
     """Play the episodes drawn from ``first_seed ... first_seed + episodes - 1``, all to their end.
 
@@ -102,6 +103,7 @@ def play_episodes(
         record: keep the motion too.
         worlds: how many are played side by side.
         device: of physics, ``cpu`` or ``cuda:<index>``; the episodes are the same on any.
+        watcher: is shown every step.
 
     Raises:
         UserError: a policy that does not fit the task.
@@ -111,7 +113,7 @@ def play_episodes(
     for begin in range(0, episodes, worlds):
         seeds = range(first_seed + begin, first_seed + min(begin + worlds, episodes))
         randomness = NumberedEpisodes(seeds, torch.device(device))
-        env = make_env(config, physics, len(seeds), randomness, device, threads, auto_reset=False)
+        env = make_env(config, physics, len(seeds), randomness, device, threads, auto_reset=False, watcher=watcher)
         policy.check(config.task, env.observation_sizes["policy"], env.num_actions, "checkpoint")
         table, motion = _play(env, policy, np.array(seeds), record)
         tables.append(table)

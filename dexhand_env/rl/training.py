@@ -14,6 +14,7 @@ import torch
 
 from dexhand_env.config.physics import Physics
 from dexhand_env.env.randomness import TrainingRandomness
+from dexhand_env.env.vec_env import Watcher
 from dexhand_env.errors import UserError
 from dexhand_env.files import exclusive, needing_space
 from dexhand_env.rl.agent import DexHandAgent
@@ -75,12 +76,17 @@ def seed_everything(seed: int, threads: int, deterministic: bool) -> None:
 
 
 @contextlib.contextmanager
-def interruptible() -> Iterator[Callable[[], bool]]:
+def interruptible(on_signal: Callable[[], None] = lambda: None) -> Iterator[Callable[[], bool]]:
     """Gives a function that says whether Ctrl-C or SIGTERM has come; the iteration that runs is finished first."""
     received = []
     previous = {}
+
+    def note(*_: Any) -> None:
+        received.append(True)
+        on_signal()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        previous[number] = signal.signal(number, lambda *_: received.append(True))
+        previous[number] = signal.signal(number, note)
     try:
         yield lambda: bool(received)
     finally:
@@ -88,14 +94,16 @@ def interruptible() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def make_agent(spec: TrainingSpec, folder: Path, processes: Processes = ALONE) -> DexHandAgent:
+def make_agent(
+    spec: TrainingSpec, folder: Path, processes: Processes = ALONE, watcher: Optional[Watcher] = None
+) -> DexHandAgent:
     """The agent and its environment, seeded; one of several, if there are several processes."""
     device, seed = torch.device(spec.rl_device), spec.seed + processes.rank
     if device.type == "cuda":
         torch.cuda.set_device(device)  # NCCL and PyTorch's generators go by the current device
     seed_everything(seed, spec.learner_threads, spec.deterministic)
     randomness = TrainingRandomness(seed, torch.device(spec.sim_device))
-    env = make_env(spec.task, spec.physics, spec.num_envs, randomness, spec.sim_device, spec.threads)
+    env = make_env(spec.task, spec.physics, spec.num_envs, randomness, spec.sim_device, spec.threads, watcher=watcher)
     return DexHandAgent(spec.params, env, spec.task.task, spec.seed, folder, device, processes)
 
 
@@ -141,6 +149,7 @@ def run_training(
     resume_from: Optional[Path] = None,
     on_iteration: Callable[[Dict[str, float], DexHandAgent], None] = lambda row, agent: None,
     processes: Processes = ALONE,
+    watcher: Optional[Watcher] = None,
 ) -> TrainingResult:
     """Train in ``folder`` until ``max_epochs`` iterations are done in total.
 
@@ -150,6 +159,7 @@ def run_training(
         resume_from: a checkpoint to go on from, exactly as if there had been no break (CPU).
         on_iteration: called after each iteration with its row of the history.
         processes: those that train together; each calls this function, and the first one writes.
+        watcher: is shown every step and every iteration of this process, and changes neither.
 
     Raises:
         UserError: a checkpoint that does not fit, another program that trains in the folder, or a full disk.
@@ -165,12 +175,12 @@ def run_training(
                 check_resumable(state, spec, where, processes.size)
             if processes.is_first:
                 lock.enter_context(run_lock(folder))
-            agent = make_agent(spec, folder, processes)
+            agent = make_agent(spec, folder, processes, watcher)
             if state is not None:
                 _restore(agent, state, where)
             return agent
 
-        return _run(processes.agree(prepare), folder, on_iteration, processes)
+        return _run(processes.agree(prepare), folder, on_iteration, processes, watcher or Watcher())
 
 
 def run_lock(folder: Path) -> ContextManager[None]:
@@ -191,17 +201,19 @@ def _run(
     folder: Path,
     on_iteration: Callable[[Dict[str, float], DexHandAgent], None],
     processes: Processes,
+    watcher: Watcher,
 ) -> TrainingResult:
     write_events_at_once(agent.writer)
     history = History(folder / "history.csv", agent.epoch_num)
     agent.training_seconds, agent.training_cpu_seconds = history.latest("seconds"), history.latest("cpu_seconds")
     write_history = history.write if processes.is_first else lambda: None
 
-    with interruptible() as interrupted, processes.watch():
+    with interruptible(watcher.let_go) as interrupted, processes.watch():
 
         def after_iteration(row: Dict[str, float]) -> bool:
             history.append(row)
             on_iteration(row, agent)
+            watcher.after_iteration(row)
             if agent.epoch_num % max(agent.save_freq, 1) == 0:
                 write_history()
             return processes.any(interrupted())

@@ -128,6 +128,9 @@ class DexGrasp(Task):
     def failures(self) -> Dict[str, torch.Tensor]:
         return {"out_of_reach": self._object_position[:, :2].norm(dim=-1) > self.config.failure.reach_m}
 
+    def target_positions(self) -> torch.Tensor:
+        return self._target
+
     def metrics(self) -> Dict[str, torch.Tensor]:
         force, depth = self._extremes.unbind(dim=-1)
         return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from pathlib import Path
-from typing import Any, Dict, Type
+from typing import Any, Dict, Optional, Type
 
 import torch
 
@@ -15,7 +15,7 @@ from dexhand_env.env.actions import HandControls
 from dexhand_env.env.randomness import EpisodeRandomness, TrainingRandomness
 from dexhand_env.env.robot_hand import RobotHand
 from dexhand_env.env.task import Task
-from dexhand_env.env.vec_env import DexHandEnv
+from dexhand_env.env.vec_env import DexHandEnv, Watcher
 from dexhand_env.errors import UserError
 from dexhand_env.sim.factory import make_simulation
 
@@ -37,6 +37,7 @@ def make_env(
     device: str = "cpu",
     threads: int = 1,
     auto_reset: bool = True,
+    watcher: Optional[Watcher] = None,
 ) -> DexHandEnv:
     """An environment of ``num_envs`` worlds.
 
@@ -47,7 +48,7 @@ def make_env(
         randomness: what draws the episodes.
         device: where physics runs.
         threads: CPU threads that step physics.
-        auto_reset: see :class:`DexHandEnv`.
+        auto_reset, watcher: see :class:`DexHandEnv`.
 
     Raises:
         UserError: unknown task, backend, observation or reward name.
@@ -57,7 +58,7 @@ def make_env(
     hand = RobotHand(sim, HandControls(config.actions, physics.control_dt_s, sim.device), config.hand.side)
     task = cls(config, hand, sim)
     stagger = auto_reset and config.stagger_first_episodes
-    return DexHandEnv(config, sim, hand, task, randomness, auto_reset, stagger)
+    return DexHandEnv(config, sim, hand, task, randomness, auto_reset, stagger, watcher)
 
 
 def try_out(config: Any, physics: Physics) -> Dict[str, int]:

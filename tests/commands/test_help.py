@@ -67,7 +67,9 @@ def loaded(folder: Path, program: str, *arguments: str) -> tuple[int, set[str]]:
         (0, ["dexhand", "--help"]),
         (0, ["dexhand", "train", "--help"]),
         (0, ["dexhand", "evaluate", "--help"]),
+        (0, ["dexhand", "view", "--help"]),
         (2, ["train.py", "--task", "BasTask"]),
+        (2, ["dexhand", "view", "--task", "BasTask"]),
         (2, ["train.py", "--nothing"]),
         (2, ["train.py", "--test"]),
         (2, ["train.py", "params.config.gamma=2"]),
@@ -92,7 +94,7 @@ def test_help_lists_every_option_of_the_guide(tmp_path: Path) -> None:
 
 def test_dexhand_has_its_commands(tmp_path: Path) -> None:
     result = dexhand(tmp_path, "--help")
-    for command in ("train", "validate", "select", "evaluate", "report", "tasks", "doctor"):
+    for command in ("train", "view", "validate", "select", "evaluate", "report", "compare", "tasks", "doctor"):
         assert f" {command} " in result.stdout, command
 
 

@@ -203,6 +203,7 @@ def options(task: str) -> TrainOptions:
         rl_device="cpu",
         graphics_device_id=0,
         headless=True,
+        viewer_port=None,
         train_config=None,
         seed=42,
         torch_deterministic=False,

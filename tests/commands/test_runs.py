@@ -158,12 +158,14 @@ def test_a_run_that_is_done_has_nothing_to_go_on_with(mine: Path) -> None:
     assert files(mine) == before
 
 
-def test_without_headless_it_goes_on_with_a_notice(tmp_path: Path) -> None:
+def test_without_headless_it_says_where_the_viewer_is(tmp_path: Path) -> None:
     result = train(
-        tmp_path, "--num-envs", "8", "--max-iterations", "1", "--seed", "-1", "--experiment-name", "x", *SMALL
+        tmp_path,
+        *("--num-envs", "8", "--max-iterations", "1", "--seed", "-1", "--experiment-name", "x", "--viewer-port", "0"),
+        *SMALL,
     )
     assert (result.returncode, result.stderr) == (0, "")
-    assert "the viewer is not part of this version: going on headless" in result.stdout
+    assert "viewer: http://127.0.0.1:" in result.stdout
     args = yaml.safe_load((tmp_path / "runs" / "x" / "args.yaml").read_text(encoding="utf-8"))
     assert 0 <= args["seed"] < 2**31
     assert f"seed {args['seed']}" in result.stdout

@@ -32,9 +32,10 @@ MAY_IMPORT = {
     "tasks": {"config", "hand", "sim", "env"},
     "rl": {"config", "hand", "sim", "env", "tasks"},
     "report": {"hand"},
+    "viewer": {"config", "hand", "sim", "env"},
     "stages": {"config", "hand", "sim", "env", "tasks", "rl", "report"},
-    "commands": {"config", "hand", "sim", "env", "tasks", "rl", "report", "stages"},
-    "cli": {"config", "hand", "sim", "env", "tasks", "rl", "report", "stages", "commands"},
+    "commands": {"config", "hand", "sim", "env", "tasks", "rl", "report", "viewer", "stages"},
+    "cli": {"config", "hand", "sim", "env", "tasks", "rl", "report", "viewer", "stages", "commands"},
 }
 
 
