@@ -69,7 +69,7 @@ def test_a_training_that_runs_out_of_time_goes_on_in_the_next_job(
 ) -> None:
     since = max(cluster.jobs(), default=0)
     clone = fresh("Tiny: [1]\n")
-    clone.edit("configs/Tiny.yaml", "max_iterations: 4", "max_iterations: 3000")
+    clone.edit("configs/Tiny.yaml", "max_iterations: 4", "max_iterations: 2000")
     clone.edit("configs/Tiny.yaml", "save_frequency: 1", "save_frequency: 500")
     undisturbed = clone.copy(tmp_path / "undisturbed")
     with started(undisturbed, "dvc", "evaluate-Tiny-1") as tool:
