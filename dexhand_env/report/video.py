@@ -87,7 +87,7 @@ def _camera(replay: Replay) -> mujoco.MjvCamera:
     low, high = points.min(axis=0), points.max(axis=0)
     camera = mujoco.MjvCamera()
     camera.lookat[:] = (low + high) / 2.0
-    camera.distance = 1.1 * float(np.linalg.norm(high - low)) + 0.15
+    camera.distance = 0.9 * float(np.linalg.norm(high - low)) + 0.15
     camera.azimuth, camera.elevation = 145.0, -20.0
     return camera
 

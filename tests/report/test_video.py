@@ -12,7 +12,6 @@ import pytest
 from ..commands.programs import dexhand
 from .synthetic import write_results
 
-
 pytestmark = pytest.mark.skipif(ctypes.util.find_library("EGL") is None, reason="no OpenGL")
 
 
