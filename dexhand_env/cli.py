@@ -1,4 +1,4 @@
-"""The commands: ``dexhand train|view|validate|select|evaluate|report|compare|tasks|doctor``, and ``train.py``.
+"""The commands: ``dexhand train|view|validate|select|evaluate|report|compare|video|tasks|doctor``, and ``train.py``.
 
 Nothing heavy is imported before options are checked, so that help and mistakes answer at once.
 """
@@ -6,6 +6,7 @@ Nothing heavy is imported before options are checked, so that help and mistakes 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
@@ -233,6 +234,21 @@ def compare(experiments: Annotated[list[str], typer.Argument(help="Their names, 
     from dexhand_env.stages.compare import compare as run
 
     typer.echo(run(experiments))
+
+
+@app.command()
+def video(
+    experiment: Experiment,
+    seed: Seed,
+    replay: Annotated[str, typer.Option(help="Which replay: best, median, worst, ...")] = "best",
+    output: Annotated[
+        Optional[Path], typer.Option(help="The mp4.", show_default="results/<Experiment>/seed<k>/<replay>.mp4")
+    ] = None,
+) -> None:
+    """Draw a recorded episode into an mp4; needs no display and no GPU."""
+    from dexhand_env.commands.video import video as run
+
+    typer.echo(run(experiment, seed, replay, output))
 
 
 @app.command()

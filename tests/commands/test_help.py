@@ -94,7 +94,7 @@ def test_help_lists_every_option_of_the_guide(tmp_path: Path) -> None:
 
 def test_dexhand_has_its_commands(tmp_path: Path) -> None:
     result = dexhand(tmp_path, "--help")
-    for command in ("train", "view", "validate", "select", "evaluate", "report", "compare", "tasks", "doctor"):
+    for command in ("train", "view", "validate", "select", "evaluate", "report", "compare", "video", "tasks", "doctor"):
         assert f" {command} " in result.stdout, command
 
 
