@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from .clone import NOTHING, TOOLS, Clone, Run, assert_up_to_date, jobs
+from .clone import NOTHING, Clone, Run, assert_up_to_date, jobs
 from .conftest import REPORT
 
 
@@ -57,7 +57,7 @@ def test_snakemake_notices_what_dvc_made_while_it_was_not_looking(done: Clone) -
     assert_up_to_date(done)
 
 
-@pytest.mark.parametrize("tool", TOOLS)
+@pytest.mark.parametrize("tool", [pytest.param("snakemake", marks=pytest.mark.slow), "dvc"])
 def test_a_new_experiment_is_a_config_and_a_line(done: Clone, tool: str) -> None:
     done.write("configs/Other.yaml", (done.path / "configs/Tiny.yaml").read_text())
     done.edit("configs/experiments.yaml", "Tiny: [1]\n", "Tiny: [1]\nOther: [5, 6]\n")
