@@ -155,7 +155,7 @@ def render_comparison(experiments: Sequence[Compared], missing: Sequence[Missing
             charts=drawn,
             content_policy=CONTENT_POLICY,
             style=own_code(resource("style.css")),
-            script=own_code(resource("comparison.js")),
+            script=own_code(resource("charts.js") + resource("comparison.js")),
             vega=own_code(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")),
             payload=json_for_script({"charts": {f"curves-{index}": chart.spec for index, chart in enumerate(drawn)}}),
         )

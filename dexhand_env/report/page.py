@@ -101,7 +101,7 @@ def render_page(
             settings=settings_tree(results.config.config, {change.key for change in results.config.differences}),
             content_policy=CONTENT_POLICY,
             style=own_code(resource("style.css")),
-            script=own_code(resource("page.js")),
+            script=own_code(resource("charts.js") + resource("page.js")),
             # Tooltips and charts: Vega-Lite's own bundle out of the installed package, nothing is downloaded.
             vega=own_code(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")),
             payload=json_for_script(payload),

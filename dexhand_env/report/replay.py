@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dexhand_env.hand.shapes import shape_mesh
 from dexhand_env.report.episodes import Replay, Replays
 
 if TYPE_CHECKING:
@@ -140,16 +141,7 @@ def _add_hand_body(scene: viser.SceneApi, name: str, mesh: VisualMesh) -> viser.
 
 
 def _add_object(scene: viser.SceneApi, name: str, shape: str, size_m: tuple[float, ...]) -> viser.SceneNodeHandle:
-    import trimesh
-
-    if shape == "sphere":
-        mesh = trimesh.creation.icosphere(subdivisions=3, radius=size_m[0])
-    elif shape == "cylinder":
-        mesh = trimesh.creation.cylinder(radius=size_m[0], height=2.0 * size_m[1])
-    elif shape == "capsule":
-        mesh = trimesh.creation.capsule(radius=size_m[0], height=2.0 * size_m[1])
-    else:
-        mesh = trimesh.creation.box(extents=[2.0 * half for half in size_m])
+    mesh = shape_mesh(shape, size_m)
     return scene.add_mesh_simple(
         name, mesh.vertices, mesh.faces.astype(np.uint32), color=OBJECT_COLOUR, flat_shading=True
     )

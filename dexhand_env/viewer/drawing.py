@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dexhand_env.hand.shapes import shape_mesh
 from dexhand_env.hand.visual import visual_meshes
 from dexhand_env.sim.scene import Scene, SceneObject
 from dexhand_env.viewer.messages import Frame
@@ -146,16 +147,9 @@ class Drawing:
 
 
 def object_mesh(item: SceneObject) -> trimesh.Trimesh:
-    """A scene's object as it is simulated; MuJoCo's sizes are half lengths."""
+    """A scene's object as it is simulated."""
     import trimesh
 
-    size = item.size_m
-    shapes = {
-        "box": lambda: trimesh.creation.box(extents=[2.0 * half for half in size]),
-        "sphere": lambda: trimesh.creation.icosphere(3, size[0]),
-        "cylinder": lambda: trimesh.creation.cylinder(size[0], 2.0 * size[1]),
-        "capsule": lambda: trimesh.creation.capsule(2.0 * size[1], size[0]),
-    }
-    mesh = shapes[item.shape]()
-    mesh.visual.vertex_colors = np.tile(np.array(OBJECT_RGBA, dtype=np.uint8), (len(mesh.vertices), 1))
-    return mesh
+    mesh = shape_mesh(item.shape, item.size_m)
+    colours = np.tile(np.array(OBJECT_RGBA, dtype=np.uint8), (len(mesh.vertices), 1))
+    return trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=colours, process=False)

@@ -3,14 +3,7 @@
   "use strict";
   const payload = JSON.parse(document.getElementById("payload").textContent);
 
-  // ---- charts -------------------------------------------------------------------------------------------------
-  const options = { actions: false, renderer: "svg", tooltip: { theme: "custom" } };
-  for (const plot of document.querySelectorAll("[data-chart]")) {
-    window.vegaEmbed(plot, payload.charts[plot.dataset.chart], options).catch((error) => {
-      plot.textContent = "This chart could not be drawn: " + error.message;
-      console.error(error);
-    });
-  }
+  drawCharts(payload.charts);
 
   // ---- replay -------------------------------------------------------------------------------------------------
   // Runs inside the player's frame, hence self-contained: names its unnamed controls and adds the stepping keys.
