@@ -53,6 +53,10 @@ class Hand(Section):
 
     side: Literal["right", "left"] = Field(description="which hand")
     spawn_height_m: float = Field(ge=0, le=3, description="height of the hand's base at the start, m")
+    base_stiffness_factor: float = Field(
+        ge=0.01, le=1, description="the base's position gains are multiplied by this, its damping by the square root"
+    )
+    finger_torque_limit_n_m: float = Field(gt=0, le=2, description="largest torque of each finger joint, N m")
 
 
 class Observations(Section):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import functools
-from typing import Any, Callable, Dict, Optional, Type, TypeVar, overload
+from typing import Any, Callable, Dict, Optional, Tuple, Type, TypeVar, overload
 
 import torch
 
@@ -14,7 +14,13 @@ from dexhand_env.env.randomness import EpisodeRandomness
 from dexhand_env.env.robot_hand import RobotHand
 from dexhand_env.errors import UserError
 from dexhand_env.sim.contract import Simulation
-from dexhand_env.sim.scene import Scene
+from dexhand_env.sim.scene import Actuation, Scene, SceneObject
+
+
+def hand_scene(hand: Any, objects: Tuple[SceneObject, ...] = ()) -> Scene:
+    """The hand of a task's configuration (its section ``hand``) over a table with objects."""
+    actuation = Actuation(hand.base_stiffness_factor, hand.finger_torque_limit_n_m)
+    return Scene(hand.side, hand.spawn_height_m, objects=objects, actuation=actuation)
 
 
 class Task(abc.ABC):
@@ -36,7 +42,7 @@ class Task(abc.ABC):
     @classmethod
     def scene(cls, config: Any) -> Scene:
         """What is simulated; a hand over a table unless a task says otherwise."""
-        return Scene(side=config.hand.side, spawn_height_m=config.hand.spawn_height_m)
+        return hand_scene(config.hand)
 
     @property
     def joint_positions(self) -> torch.Tensor:

@@ -124,6 +124,11 @@ class Simulation(abc.ABC):
 
     @property
     @abc.abstractmethod
+    def hand_penetrations(self) -> torch.Tensor:
+        """How deep the hand lay in each object at most, likewise."""
+
+    @property
+    @abc.abstractmethod
     def object_positions(self) -> torch.Tensor:
         """(num_envs, number of objects, 3)."""
 

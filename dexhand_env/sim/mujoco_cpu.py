@@ -105,7 +105,7 @@ class MujocoCpuSimulation(Simulation):
         self._distance_columns = distance_columns(self.model, scene)
         self._fields = ModelFields(self.model, [item.name for item in scene.objects], torch.float64, self.device)
         self._parameters = self._own_parameters = self._fields.own(num_envs)
-        # Peak forces of the fingertips, then depths in the objects; None until somebody asks, for watching takes time.
+        # Peak forces of the fingertips, then depths in the objects, of anything and of the hand; None until somebody asks, for watching takes time.
         self._peaks: Optional[torch.Tensor] = None
 
     def _cached(self, name: str, source: torch.Tensor) -> torch.Tensor:
@@ -153,12 +153,16 @@ class MujocoCpuSimulation(Simulation):
 
     @property
     def object_penetrations(self) -> torch.Tensor:
-        return self._watched_peaks()[:, FINGERTIPS:]
+        return self._watched_peaks()[:, FINGERTIPS : FINGERTIPS + self._object_count]
+
+    @property
+    def hand_penetrations(self) -> torch.Tensor:
+        return self._watched_peaks()[:, FINGERTIPS + self._object_count :]
 
     def _watched_peaks(self) -> torch.Tensor:
         if self._peaks is None:
             self._derive("sensordata")
-            self._peaks = torch.zeros((self.num_envs, FINGERTIPS + self._object_count))
+            self._peaks = torch.zeros((self.num_envs, FINGERTIPS + len(self._distance_columns)))
         return self._peaks
 
     @property

@@ -7,7 +7,7 @@ import numpy as np
 
 from dexhand_env.config.physics import Physics
 from dexhand_env.hand.joints import force_sensors
-from dexhand_env.sim.scene import Scene, depth_sensor, scene_mjcf
+from dexhand_env.sim.scene import Scene, depth_sensor, hand_depth_sensor, scene_mjcf
 
 HAND_JOINTS = 26
 
@@ -25,5 +25,9 @@ def force_columns(model: mujoco.MjModel, side: str) -> np.ndarray:
 
 
 def distance_columns(model: mujoco.MjModel, scene: Scene) -> np.ndarray:
-    """Columns of ``sensordata`` that hold each object's smallest contact distance, (objects,); 0 without contact."""
-    return np.array([model.sensor(depth_sensor(item)).adr[0] + 1 for item in scene.objects], dtype=np.int64)
+    """Columns of ``sensordata`` that hold smallest contact distances, (2 x objects,); 0 without contact.
+
+    Those of each object with anything, then those of each with the hand.
+    """
+    sensors = [sensor(item) for sensor in (depth_sensor, hand_depth_sensor) for item in scene.objects]
+    return np.array([model.sensor(name).adr[0] + 1 for name in sensors], dtype=np.int64)

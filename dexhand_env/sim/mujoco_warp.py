@@ -82,7 +82,7 @@ class MujocoWarpSimulation(Simulation):
         forces, distances = force_columns(model, scene.side), distance_columns(model, scene)
         self._force_columns = torch.tensor(forces, device=self.device)
         self._watched: List[warp.array] = [warp.array(forces, dtype=int), warp.array(distances, dtype=int)]
-        # Peak forces of the fingertips, then depths in the objects.
+        # Peak forces of the fingertips, then depths in the objects, of anything and of the hand.
         self._warp_peaks = warp.zeros((self.num_envs, len(forces) + len(distances)), dtype=float)
         self._peaks = warp.to_torch(self._warp_peaks)
         self._nan_worlds = torch.zeros(self.num_envs, dtype=torch.bool, device=self.device)
@@ -170,7 +170,11 @@ class MujocoWarpSimulation(Simulation):
 
     @property
     def object_penetrations(self) -> torch.Tensor:
-        return self._peaks[:, len(self._force_columns) :]
+        return self._peaks[:, len(self._force_columns) :][:, : self._object_count]
+
+    @property
+    def hand_penetrations(self) -> torch.Tensor:
+        return self._peaks[:, len(self._force_columns) :][:, self._object_count :]
 
     @property
     def object_positions(self) -> torch.Tensor:

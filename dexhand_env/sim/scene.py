@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import xml.etree.ElementTree as ElementTree
 from typing import Iterable, Tuple
 
@@ -12,6 +13,7 @@ from dexhand_env.hand.model import hand_element
 # Contact bitmasks of table and objects: they meet everything, the hand's links meet only what they must (docs/hand.md).
 WORLD_CONTYPE = "1"
 WORLD_CONAFFINITY = "7"
+HAND_BODY = "floating_base"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +38,20 @@ class SceneObject:
 
 
 @dataclasses.dataclass(frozen=True)
+class Actuation:
+    """How hard the hand's actuators push.
+
+    Attributes:
+        base_stiffness_factor: the base's position gains are multiplied by this, its damping by the square root, so that
+            it stays damped as well as it was.
+        finger_torque_limit_n_m: of each finger joint.
+    """
+
+    base_stiffness_factor: float = 1.0
+    finger_torque_limit_n_m: float = 2.0
+
+
+@dataclasses.dataclass(frozen=True)
 class Scene:
     """What a task wants simulated.
 
@@ -44,12 +60,14 @@ class Scene:
         spawn_height_m: height of the hand's base at ARTz = 0.
         table: whether a plane at z = 0 is there.
         objects: the free bodies, in the order of the object tensors.
+        actuation: how hard the hand pushes.
     """
 
     side: str = "right"
     spawn_height_m: float = 0.5
     table: bool = True
     objects: Tuple[SceneObject, ...] = ()
+    actuation: Actuation = Actuation()
 
 
 def _numbers(values: Iterable[float]) -> str:
@@ -90,9 +108,31 @@ def _object_body(item: SceneObject) -> ElementTree.Element:
     return body
 
 
+def _actuate(hand: ElementTree.Element, actuation: Actuation) -> None:
+    """Change the defaults of the hand's actuators and of its base's damping."""
+    factor, limit = actuation.base_stiffness_factor, actuation.finger_torque_limit_n_m
+    for name in ("base_slide", "base_hinge") if factor != 1.0 else ():
+        joint = _found(hand, f".//default[@class='{name}']/joint")
+        position = _found(hand, f".//default[@class='{name}']/position")
+        joint.set("damping", repr(float(joint.attrib["damping"]) * math.sqrt(factor)))
+        position.set("kp", repr(float(position.attrib["kp"]) * factor))
+    _found(hand, ".//default[@class='finger']/position").set("forcerange", _numbers((-limit, limit)))
+
+
+def _found(root: ElementTree.Element, path: str) -> ElementTree.Element:
+    element = root.find(path)
+    assert element is not None, path  # the hand's own file has it
+    return element
+
+
 def depth_sensor(item: SceneObject) -> str:
     """The sensor that reads (number of contacts, smallest distance in m) of all contacts of an object."""
     return f"{item.name}_depth"
+
+
+def hand_depth_sensor(item: SceneObject) -> str:
+    """The same of its contacts with the hand."""
+    return f"{item.name}_hand_depth"
 
 
 def scene_mjcf(scene: Scene, physics: Physics) -> str:
@@ -103,12 +143,9 @@ def scene_mjcf(scene: Scene, physics: Physics) -> str:
     """
     root = hand_element(scene.side)
     root.insert(0, _option(physics))
-    worldbody = root.find("worldbody")
-    sensors = root.find("sensor")
-    hand = root.find("worldbody/body[@name='floating_base']")
-    assert worldbody is not None  # the hand's own file has all three
-    assert sensors is not None
-    assert hand is not None
+    _actuate(root, scene.actuation)
+    worldbody, sensors = _found(root, "worldbody"), _found(root, "sensor")
+    hand = _found(root, f"worldbody/body[@name='{HAND_BODY}']")
     hand.set("pos", _numbers((0.0, 0.0, scene.spawn_height_m)))
     if scene.table:
         table = ElementTree.Element(
@@ -125,6 +162,7 @@ def scene_mjcf(scene: Scene, physics: Physics) -> str:
         worldbody.insert(0, table)
     for item in scene.objects:
         worldbody.append(_object_body(item))
-        all_contacts = {"name": depth_sensor(item), "body1": item.name, "num": "1"}
-        ElementTree.SubElement(sensors, "contact", {**all_contacts, "reduce": "mindist", "data": "found dist"})
+        deepest = {"body1": item.name, "num": "1", "reduce": "mindist", "data": "found dist"}
+        ElementTree.SubElement(sensors, "contact", name=depth_sensor(item), **deepest)
+        ElementTree.SubElement(sensors, "contact", name=hand_depth_sensor(item), subtree2=HAND_BODY, **deepest)
     return ElementTree.tostring(root, encoding="unicode")

@@ -17,8 +17,8 @@ def keep_peaks(
     Args:
         sensordata: of all worlds.
         force_columns: where each fingertip's force stands, (fingertips, 3).
-        distance_columns: where each object's smallest contact distance stands, (objects,).
-        peaks: what is raised, (worlds, fingertips + objects).
+        distance_columns: where smallest contact distances stand, (distances,).
+        peaks: what is raised, (worlds, fingertips + distances).
     """
     world, column = warp.tid()
     fingertips = force_columns.shape[0]

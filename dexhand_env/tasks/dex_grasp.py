@@ -11,7 +11,7 @@ from dexhand_env.config.dex_grasp import DexGraspConfig, GraspObject
 from dexhand_env.env.randomness import EpisodeRandomness
 from dexhand_env.env.robot_hand import RobotHand
 from dexhand_env.env.rotations import turned_back
-from dexhand_env.env.task import Task, register_task
+from dexhand_env.env.task import Task, hand_scene, register_task
 from dexhand_env.hand.joints import pad_sites
 from dexhand_env.sim.contract import Simulation
 from dexhand_env.sim.scene import Scene, SceneObject
@@ -51,14 +51,14 @@ class DexGrasp(Task):
         self._held_steps = torch.zeros(self.num_envs, dtype=torch.int32, device=self.device)
         scales = config.reward_scales
         self._limits = torch.tensor([scales.force_limit_n, scales.penetration_limit_m], device=self.device)
-        # Largest fingertip force (N) and deepest penetration (m) of the running episode.
-        self._extremes = torch.zeros((self.num_envs, 2), device=self.device)
+        # Largest fingertip force (N), deepest penetration of the object and of it by the hand (m) of the running episode.
+        self._extremes = torch.zeros((self.num_envs, 3), device=self.device)
         self._measure()
 
     @classmethod
     def scene(cls, config: Any) -> Scene:
         """The hand above a table with the object in its middle."""
-        return Scene(config.hand.side, config.hand.spawn_height_m, objects=(_scene_object(config.object),))
+        return hand_scene(config.hand, (_scene_object(config.object),))
 
     def begin_episodes(self, worlds: torch.Tensor, randomness: EpisodeRandomness) -> torch.Tensor:
         drawn = self._lower + randomness.uniform(worlds, len(self._lower)) * (self._upper - self._lower)
@@ -93,8 +93,8 @@ class DexGrasp(Task):
         slow = self.sim.object_velocities[:, 0, :3].norm(dim=-1) < self.config.success.speed_m_per_s
         held = (self._held_steps + 1) * (self._inside & slow)
         self._held_steps = torch.where(worlds, held, self._held_steps)
-        extremes = torch.maximum(self._extremes, torch.stack((self._forces.amax(dim=1), self._depth), dim=1))
-        self._extremes = torch.where(worlds[:, None], extremes, self._extremes)
+        now = torch.stack((self._forces.amax(dim=1), self._depth, self.sim.hand_penetrations[:, 0]), dim=1)
+        self._extremes = torch.where(worlds[:, None], torch.maximum(self._extremes, now), self._extremes)
 
     def compute_task_rewards(self) -> Dict[str, torch.Tensor]:
         """What each term is for: docs/dexgrasp.md."""
@@ -119,7 +119,7 @@ class DexGrasp(Task):
 
     def _gentleness(self) -> torch.Tensor:
         """1 for an episode whose largest force and depth have been within their limits so far, down to 0 for ROUGH."""
-        excess = torch.clamp(self._extremes / self._limits - 1.0, min=0.0).sum(dim=1)
+        excess = torch.clamp(self._extremes[:, :2] / self._limits - 1.0, min=0.0).sum(dim=1)
         return torch.clamp(1.0 - torch.log1p(excess) / math.log1p(ROUGH), min=0.0)
 
     def successes(self) -> torch.Tensor:
@@ -132,11 +132,12 @@ class DexGrasp(Task):
         return self._target
 
     def metrics(self) -> Dict[str, torch.Tensor]:
-        force, depth = self._extremes.unbind(dim=-1)
+        force, depth, hand_depth = self._extremes.unbind(dim=-1)
         return {
             "target_distance_m": self._distance_m,
             "largest_fingertip_force_n": force,
             "deepest_penetration_m": depth,
+            "deepest_hand_penetration_m": hand_depth,
         }
 
     def observations(self) -> Dict[str, Callable[[], torch.Tensor]]:

@@ -52,6 +52,10 @@ class SeenFromCpu(Simulation):
         return self._sim.object_penetrations.cpu()
 
     @property
+    def hand_penetrations(self) -> torch.Tensor:
+        return self._sim.hand_penetrations.cpu()
+
+    @property
     def object_positions(self) -> torch.Tensor:
         return self._sim.object_positions.cpu()
 
