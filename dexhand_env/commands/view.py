@@ -52,7 +52,7 @@ def _watch(run: ResolvedRun, by_hand: bool) -> None:
     import torch
 
     from dexhand_env.env.randomness import TrainingRandomness
-    from dexhand_env.tasks.registry import make_env, task_class
+    from dexhand_env.tasks.registry import make_env, simulated_scene
     from dexhand_env.viewer.launch import live_viewer
     from dexhand_env.viewer.messages import BY_HAND, PLAYING, Setup
 
@@ -64,7 +64,7 @@ def _watch(run: ResolvedRun, by_hand: bool) -> None:
     torch.set_num_threads(1)
     mode = BY_HAND if by_hand else PLAYING
     start = tuple(env(1, None).hand.control_targets[0].tolist()) if by_hand else ()
-    scene = task_class(run.task.task).scene(run.task)
+    scene = simulated_scene(run.task)
     assert run.viewer_port is not None
     setup = Setup(f"{run.task.task}: {mode}", mode, scene, run.physics, run.options.num_envs, run.viewer_port, start)
     with live_viewer(setup) as tap:

@@ -24,11 +24,11 @@ def watcher(run: ResolvedRun, mode: str, may_wait: bool = True) -> Iterator[Watc
     if run.viewer_port is None:
         yield None
         return
-    from dexhand_env.tasks.registry import task_class
+    from dexhand_env.tasks.registry import simulated_scene
     from dexhand_env.viewer.launch import live_viewer
     from dexhand_env.viewer.messages import Setup
 
-    scene = task_class(run.task.task).scene(run.task)
+    scene = simulated_scene(run.task)
     setup = Setup(f"{run.task.task}: {mode}", mode, scene, run.physics, run.options.num_envs, run.viewer_port)
     with live_viewer(setup, may_wait) as tap:
         yield tap

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from typing_extensions import Annotated
 
 from dexhand_env.config.actions import Targets12
+from dexhand_env.config.object_shapes import proportions
 from dexhand_env.config.schema import FROM_LIST, Section, problem, shown
 from dexhand_env.config.task import COMMON_OBSERVATIONS, TaskConfig
 
@@ -124,6 +125,8 @@ class DexGraspConfig(TaskConfig):
         "object_position": ("position of the object's centre in the world (m)", 3),
         "object_quaternion": ("orientation of the object, w x y z", 4),
         "object_velocity": ("velocity of the object: linear in world axes (m/s), angular in its own (rad/s)", 6),
+        "object_extents": ("extents of the object along its own axes x y z (m)", 3),
+        "object_shape": ("1 for what the object is, else 0: cube, sphere, cylinder, box", 4),
         "target_position": ("position of the target in the world (m)", 3),
         "object_to_target": ("target minus position of the object (m)", 3),
         "gentleness": ("1 while force and depth have been within their limits all episode, less the farther beyond", 1),
@@ -159,8 +162,22 @@ class DexGraspConfig(TaskConfig):
                 f"at most episode_length_steps, {self.episode_length_steps}",
                 ("success", "hold_steps"),
             )
+        self._check_drawn_sizes()
         farthest = math.sqrt(2.0) * max(self.start.object_position_range_m, self.target.position_range_m)
         if farthest > self.failure.reach_m:
             allowed = f"at least {math.ceil(farthest * 100.0) / 100.0:g}, beyond where objects may lie and targets be"
             raise problem(f"found {self.failure.reach_m:g}", allowed, ("failure", "reach_m"))
         return self
+
+    def _check_drawn_sizes(self) -> None:
+        """Whatever shape and size are drawn, the object fits the hand."""
+        drawn, own_m = self.randomisation, self.object.extents_m
+        if drawn.object_size_m is None and drawn.object_shapes is None:
+            return
+        low, high = drawn.object_size_m or (max(own_m), max(own_m))
+        names = drawn.object_shapes or (self.object.shape,)
+        thinnest = min(min(proportions(name, self.object.shape, own_m)) for name in names)
+        if low * thinnest < SMALLEST_M * (1.0 - 1e-9) or high > LARGEST_M:
+            key = "object_size_m" if drawn.object_size_m is not None else "object_shapes"
+            allowed = f"within {SMALLEST_M:g} and {LARGEST_M:g}, so sizes from {SMALLEST_M / thinnest:.3g}"
+            raise problem(f"extents from {low * thinnest:.3g} to {high:g} m", allowed, ("randomisation", key))

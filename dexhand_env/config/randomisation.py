@@ -7,6 +7,7 @@ from typing import Dict, Optional, Tuple
 from pydantic import AfterValidator, Field, model_validator
 from typing_extensions import Annotated
 
+from dexhand_env.config.object_shapes import ShapeName
 from dexhand_env.config.schema import FROM_LIST, Section, problem
 
 
@@ -17,18 +18,31 @@ def _lowest_first(bounds: Tuple[float, ...]) -> Tuple[float, ...]:
     return bounds
 
 
+def _each_once(names: Tuple[str, ...]) -> Tuple[str, ...]:
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise problem(f"{name} is listed twice", "each shape once")
+    return names
+
+
 _TWO, _ORDERED = Field(min_length=2, max_length=2), AfterValidator(_lowest_first)
 Friction = Annotated[float, Field(ge=0.05, le=3)]
 Mass = Annotated[float, Field(ge=0.005, le=2)]
+Size = Annotated[float, Field(ge=0.005, le=1)]
 Factor = Annotated[float, Field(ge=0.1, le=10)]
 Seconds = Annotated[float, Field(ge=0.02, le=3600)]
 Steps = Annotated[int, Field(ge=0, le=50)]
 Amplitude = Annotated[float, Field(ge=0, le=1000)]
 Frictions = Annotated[Tuple[Friction, ...], _TWO, FROM_LIST, _ORDERED]
 Masses = Annotated[Tuple[Mass, ...], _TWO, FROM_LIST, _ORDERED]
+Sizes = Annotated[Tuple[Size, ...], _TWO, FROM_LIST, _ORDERED]
+Shapes = Annotated[Tuple[ShapeName, ...], Field(min_length=1), FROM_LIST, AfterValidator(_each_once)]
 Factors = Annotated[Tuple[Factor, ...], _TWO, FROM_LIST, _ORDERED]
 Times = Annotated[Tuple[Seconds, ...], _TWO, FROM_LIST, _ORDERED]
 Delays = Annotated[Tuple[Steps, ...], _TWO, FROM_LIST, _ORDERED]
+
+
+OF_OBJECTS = ("object_friction", "object_mass_kg", "object_shapes", "object_size_m")
 
 
 class Pushes(Section):
@@ -56,6 +70,12 @@ class Randomisation(Section):
         default=None, description="sliding friction of each object, once an episode"
     )
     object_mass_kg: Optional[Masses] = Field(default=None, description="mass of each object, once an episode, kg")
+    object_shapes: Optional[Shapes] = Field(
+        default=None, description="shapes of which each object has one, once an episode; each is as likely"
+    )
+    object_size_m: Optional[Sizes] = Field(
+        default=None, description="size of each object, which is its largest extent, once an episode, m"
+    )
     gain_factor: Optional[Factors] = Field(
         default=None, description="the position gain of each joint of the hand is multiplied by this, once an episode"
     )
@@ -76,7 +96,7 @@ class Randomisation(Section):
     @property
     def of_objects(self) -> Tuple[str, ...]:
         """The keys that only make sense where there is an object."""
-        keys = [key for key in ("object_friction", "object_mass_kg") if getattr(self, key) is not None]
+        keys = [key for key in OF_OBJECTS if getattr(self, key) is not None]
         if self.pushes is not None and self.pushes.object_m_per_s:
             keys.append("pushes.object_m_per_s")
         return tuple(keys)

@@ -7,11 +7,13 @@ from typing import Dict, Sequence, Tuple
 import torch
 
 from dexhand_env.config.randomisation import Randomisation
+from dexhand_env.env.object_shapes import ObjectShapes
 from dexhand_env.env.randomness import EpisodeRandomness
 from dexhand_env.errors import UserError
 from dexhand_env.sim.contract import Simulation, WorldParameters
 
-# The parameters of the physics that are drawn when an episode begins: key of the configuration, name in the contract.
+# Parameters of the physics that are drawn when an episode begins, each by itself: key of the configuration, name in the
+# contract.
 PARAMETERS = (
     ("object_friction", "object_frictions"),
     ("object_mass_kg", "object_masses_kg"),
@@ -45,6 +47,9 @@ class DomainRandomisation:
             for key, name in PARAMETERS
             if getattr(config, key) is not None
         }
+        self._shapes = None
+        if config.object_shapes is not None or config.object_size_m is not None:
+            self._shapes = ObjectShapes(sim, config.object_shapes, config.object_size_m)
         self._age_steps = torch.zeros(worlds, dtype=torch.int64, device=device)
         least, most = config.action_delay_steps or (0, 0)
         self._least_delay, self._delays = least, most - least + 1
@@ -67,6 +72,8 @@ class DomainRandomisation:
         for name, (low, high) in ((name, bounds.unbind()) for name, bounds in self._ranges.items()):
             size = getattr(own, name).shape[1]
             drawn[name] = low + randomness.uniform(worlds, size) * (high - low)
+        if self._shapes is not None:
+            drawn.update(self._shapes.draw(worlds, randomness))
         if drawn:
             self._sim.set_parameters(worlds, WorldParameters(**drawn))
         self._age_steps = self._age_steps.masked_fill(worlds, 0)

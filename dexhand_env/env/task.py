@@ -75,7 +75,7 @@ class Task(abc.ABC):
         return self.hand.fingertip_forces
 
     def begin_episodes(self, worlds: torch.Tensor, randomness: EpisodeRandomness) -> torch.Tensor:
-        """Draw what is random for worlds that begin an episode.
+        """Draw what is random for worlds that begin an episode; ``sim.parameters`` are those of that episode by now.
 
         Args:
             worlds: those that begin one, (num_envs,) bool; what the task keeps of the others must stay as it is, as by

@@ -169,9 +169,9 @@ class DexHandEnv:
             self._randomisation.draw_noise(self._active, self._randomness)
 
     def _begin(self, worlds: torch.Tensor) -> None:
-        controls = self.task.begin_episodes(worlds, self._randomness)
         if self._randomisation is not None:
             self._randomisation.begin_episodes(worlds, self._randomness)
+        controls = self.task.begin_episodes(worlds, self._randomness)
         joints = self.hand.begin(worlds, controls)
         self.sim.reset(worlds, joints, self.task.initial_object_poses())
         self._lengths = self._lengths.masked_fill(worlds, 0)

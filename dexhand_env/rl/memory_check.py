@@ -14,7 +14,7 @@ from dexhand_env.rl.free_memory import free_memory, used_memory
 from dexhand_env.rl.memory import RAM, MemoryNeeds
 from dexhand_env.rl.training import TrainingSpec
 from dexhand_env.sim.factory import simulation_memory
-from dexhand_env.tasks.registry import observation_sizes, task_class
+from dexhand_env.tasks.registry import observation_sizes, simulated_scene
 
 NUM_ENVS = "--num-envs"
 NOTHING_FITS = (
@@ -34,7 +34,7 @@ def memory_needs(spec: TrainingSpec) -> MemoryNeeds:
     """What decides the run's memory; the scene is compiled for its sizes, worlds are not made."""
     threads = max(spec.threads, spec.learner_threads)
     sizes = observation_sizes(spec.task, spec.physics)
-    scene = task_class(spec.task.task).scene(spec.task)
+    scene = simulated_scene(spec.task)
     return MemoryNeeds(
         physics=simulation_memory(scene, spec.physics, spec.task.sim.backend, spec.sim_device, spec.threads),
         observations=sizes["policy"],

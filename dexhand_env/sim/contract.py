@@ -44,13 +44,17 @@ class WorldParameters:
 
     Attributes:
         object_frictions: sliding friction of each object with whatever it touches, (num_envs, number of objects).
-        object_masses_kg: (num_envs, number of objects); the shape of the inertia stays.
+        object_masses_kg: (num_envs, number of objects).
+        object_shapes: places in ``Simulation.object_shapes``, (num_envs, number of objects) int64.
+        object_extents_m: along the axes of each object, (num_envs, number of objects, 3); equal where it is round.
         gain_factors: what the position gains of the hand's joints are multiplied by, (num_envs, 26).
         damping_factors: the same of their damping.
     """
 
     object_frictions: Optional[torch.Tensor] = None
     object_masses_kg: Optional[torch.Tensor] = None
+    object_shapes: Optional[torch.Tensor] = None
+    object_extents_m: Optional[torch.Tensor] = None
     gain_factors: Optional[torch.Tensor] = None
     damping_factors: Optional[torch.Tensor] = None
 
@@ -70,11 +74,13 @@ class Simulation(abc.ABC):
         num_envs: number of worlds.
         device: where the tensors live.
         control_dt_s: time that one ``step`` advances.
+        object_shapes: the shapes that each object can have, its own first.
     """
 
     num_envs: int
     device: torch.device
     control_dt_s: float
+    object_shapes: Tuple[Tuple[str, ...], ...]
 
     @property
     @abc.abstractmethod

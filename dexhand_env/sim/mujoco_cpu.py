@@ -14,11 +14,13 @@ from dexhand_env.sim.contract import Simulation, SimulationCounters, SimulationM
 from dexhand_env.sim.mujoco_model import HAND_JOINTS, compile_scene, distance_columns, force_columns
 from dexhand_env.sim.scene import Scene
 from dexhand_env.sim.world_parameters import (
+    BODY_PARAMETERS,
     ModelFields,
     chosen,
     each,
     from_state,
     has_parameters,
+    names_of,
     to_state,
     updated,
 )
@@ -87,6 +89,7 @@ class MujocoCpuSimulation(Simulation):
         self.num_envs = num_envs
         self.device = torch.device("cpu")
         self.control_dt_s = physics.control_dt_s
+        self.object_shapes = tuple(item.shapes for item in scene.objects)
         self._substeps = physics.substeps
         self._batch = batch.Batch(self.model, num_envs, nthread=threads)
         self._object_count = len(scene.objects)
@@ -103,7 +106,7 @@ class MujocoCpuSimulation(Simulation):
         self._fresh: Dict[str, torch.Tensor] = {}
         self._force_columns = force_columns(self.model, scene.side)
         self._distance_columns = distance_columns(self.model, scene)
-        self._fields = ModelFields(self.model, [item.name for item in scene.objects], torch.float64, self.device)
+        self._fields = ModelFields(self.model, scene.objects, torch.float64, self.device)
         self._parameters = self._own_parameters = self._fields.own(num_envs)
         # Peak forces of the fingertips, then depths in the objects, of anything and of the hand; None until somebody asks, for watching takes time.
         self._peaks: Optional[torch.Tensor] = None
@@ -267,12 +270,12 @@ class MujocoCpuSimulation(Simulation):
         return self._parameters
 
     def set_parameters(self, worlds: torch.Tensor, parameters: WorldParameters) -> None:
-        now = chosen(worlds, parameters, self._parameters)
-        self._parameters = updated(self._parameters, now)
-        ids = _ids(worlds)
-        for name, values in self._fields.values(each(now, lambda _, values: values[worlds])).items():
+        self._parameters = updated(self._parameters, chosen(worlds, parameters, self._parameters))
+        ids, names = _ids(worlds), names_of(parameters)
+        theirs = each(self._parameters, lambda _, values: values[worlds])
+        for name, values in self._fields.values(names, theirs).items():
             self._batch.expand(name)[ids] = values.numpy()
-        if parameters.object_masses_kg is not None and self._object_count:
+        if names & BODY_PARAMETERS and self._object_count:
             self._batch.set_const(ids)
         if self._derived:
             self._batch.forward(ids, stage=mujoco.mjtStage.mjSTAGE_ACC)

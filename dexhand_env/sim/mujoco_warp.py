@@ -17,7 +17,16 @@ from dexhand_env.sim.mujoco_model import HAND_JOINTS, compile_scene, distance_co
 from dexhand_env.sim.scene import Scene
 from dexhand_env.sim.warp_kernels import announced
 from dexhand_env.sim.warp_peaks import keep_peaks
-from dexhand_env.sim.world_parameters import ModelFields, chosen, from_state, has_parameters, to_state, updated
+from dexhand_env.sim.world_parameters import (
+    PARAMETERS,
+    ModelFields,
+    chosen,
+    from_state,
+    has_parameters,
+    names_of,
+    to_state,
+    updated,
+)
 
 # Room for contacts and constraint rows, a world. Contacts share theirs between worlds.
 CONTACTS, CONSTRAINTS = 64, 256
@@ -28,6 +37,9 @@ STATE_FIELDS = ("time", "qpos", "qvel", "ctrl", "qacc_warmstart")
 # contacts take room to find. Of a box's world the arrays of ``Data`` are 88 kB; the rest is what a captured step works
 # in.
 FIXED_BYTES, OBJECTS_WORLD_BYTES, MEASURED_VELOCITIES, BARE_WORLD_BYTES = 100_000_000, 292_000, 32, 100_000
+# What the search for a cylinder's contacts takes beyond that: arrays of ``convex_narrowphase`` (its source, 4.0.0) with
+# room for 64 pairs a world, of 6,500 bytes each with 35 iterations, where a box's 16 take 3,000.
+CYLINDERS_WORLD_BYTES = 230_000
 # Of what ``Data.overflow`` tells, running out of solver iterations loses nothing.
 LOST = int(OverflowType.ALL & ~(OverflowType.ITERATIONS | OverflowType.LS_ITERATIONS))
 
@@ -55,8 +67,8 @@ class MujocoWarpSimulation(Simulation):
         self._mujoco_model = compile_scene(scene, physics)
         self._object_count = len(scene.objects)
         self._substeps = physics.substeps
-        names = [item.name for item in scene.objects]
-        self._fields = ModelFields(self._mujoco_model, names, torch.float32, self.device)
+        self.object_shapes = tuple(item.shapes for item in scene.objects)
+        self._fields = ModelFields(self._mujoco_model, scene.objects, torch.float32, self.device)
         self._parameters = self._own_parameters = self._fields.own(num_envs)
         self._varied: Dict[str, torch.Tensor] = {}  # fields of the model that have a row for each world
         with announced(device), warp.ScopedDevice(device):
@@ -257,14 +269,13 @@ class MujocoWarpSimulation(Simulation):
         return self._parameters
 
     def set_parameters(self, worlds: torch.Tensor, parameters: WorldParameters) -> None:
-        now = chosen(worlds, parameters, self._parameters)
-        self._parameters = updated(self._parameters, now)
-        fields = self._fields.values(now)
+        self._parameters = updated(self._parameters, chosen(worlds, parameters, self._parameters))
+        fields = self._fields.values(names_of(parameters), self._parameters)
         if not fields.keys() <= self._varied.keys():
             self._vary(fields.keys() | self._varied.keys())
-            fields = self._fields.values(self._parameters)
+            fields = self._fields.values(frozenset(PARAMETERS), self._parameters)
         for name in fields.keys() & self._varied.keys():
-            self._varied[name].copy_(fields[name])
+            self._varied[name].copy_(fields[name].view_as(self._varied[name]))
 
     def _vary(self, names: AbstractSet[str]) -> None:
         """Give fields of the model a row for each world, and capture the physics anew, for graphs hold addresses."""
@@ -308,9 +319,12 @@ def memory_needed(scene: Scene, physics: Physics, device: str) -> SimulationMemo
     model = compile_scene(scene, physics)
     with announced(device), warp.ScopedDevice(device):
         _put_model(model)
+    world_bytes = OBJECTS_WORLD_BYTES * model.nv // MEASURED_VELOCITIES if scene.objects else BARE_WORLD_BYTES
+    if any("cylinder" in item.shapes for item in scene.objects):
+        world_bytes += CYLINDERS_WORLD_BYTES
     return SimulationMemory(
         fixed_bytes=FIXED_BYTES,
-        world_bytes=OBJECTS_WORLD_BYTES * model.nv // MEASURED_VELOCITIES if scene.objects else BARE_WORLD_BYTES,
+        world_bytes=world_bytes,
         state_bytes=4 * (1 + model.nq + 2 * model.nv + model.nu + model.nsensordata),
     )
 

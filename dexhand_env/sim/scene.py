@@ -14,11 +14,14 @@ from dexhand_env.hand.model import hand_element
 WORLD_CONTYPE = "1"
 WORLD_CONAFFINITY = "7"
 HAND_BODY = "floating_base"
+# A shape that an object does not have at present: so small, in the object's middle, and touched by nothing, for MuJoCo
+# adds the margins of two geoms up and takes contacts for none that are no deeper than that. No link is as thick.
+ABSENT_HALF_SIZE_M, ABSENT_MARGIN_M = 1e-4, -0.05
 
 
 @dataclasses.dataclass(frozen=True)
 class SceneObject:
-    """A free rigid body of one primitive.
+    """A free rigid body of one primitive, which may be another in each world.
 
     Attributes:
         name: unique in the scene.
@@ -27,6 +30,7 @@ class SceneObject:
         mass_kg: mass of the whole body.
         position_m: where it starts, world frame.
         friction: sliding friction of all that it touches.
+        other_shapes: those that a world may give it instead of its own.
     """
 
     name: str
@@ -35,6 +39,25 @@ class SceneObject:
     mass_kg: float
     position_m: Tuple[float, float, float] = (0.0, 0.0, 0.0)
     friction: float = 1.0
+    other_shapes: Tuple[str, ...] = ()
+
+    @property
+    def shapes(self) -> Tuple[str, ...]:
+        """All that it may have, its own first."""
+        return (self.shape, *self.other_shapes)
+
+    @property
+    def extents_m(self) -> Tuple[float, float, float]:
+        """Along its own axes x y z."""
+        size = self.size_m
+        if self.shape == "box":
+            return 2.0 * size[0], 2.0 * size[1], 2.0 * size[2]
+        half_height = {"sphere": size[0], "cylinder": size[-1], "capsule": size[0] + size[-1]}[self.shape]
+        return 2.0 * size[0], 2.0 * size[0], 2.0 * half_height
+
+    def geom_name(self, shape: str) -> str:
+        """The name of its geom of that shape."""
+        return self.name if shape == self.shape else f"{self.name}_{shape}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,20 +114,10 @@ def _option(physics: Physics) -> ElementTree.Element:
 def _object_body(item: SceneObject) -> ElementTree.Element:
     body = ElementTree.Element("body", name=item.name, pos=_numbers(item.position_m))
     ElementTree.SubElement(body, "freejoint", name=item.name)
-    ElementTree.SubElement(
-        body,
-        "geom",
-        name=item.name,
-        type=item.shape,
-        size=_numbers(item.size_m),
-        mass=repr(float(item.mass_kg)),
-        contype=WORLD_CONTYPE,
-        conaffinity=WORLD_CONAFFINITY,
-        condim="4",
-        friction=f"{float(item.friction)!r} 0.005 0.0001",
-        solref="0.01 1",
-        priority="1",  # else the larger friction of both geoms would count, and the hand's is 1
-    )
+    _add_geom(body, item, item.shape, size=_numbers(item.size_m), mass=repr(float(item.mass_kg)))
+    for shape in item.other_shapes:
+        size, margin = _numbers([ABSENT_HALF_SIZE_M] * 3), repr(ABSENT_MARGIN_M)
+        _add_geom(body, item, shape, size=size, mass="0", margin=margin)
     return body
 
 
@@ -123,6 +136,18 @@ def _found(root: ElementTree.Element, path: str) -> ElementTree.Element:
     element = root.find(path)
     assert element is not None, path  # the hand's own file has it
     return element
+
+
+def _add_geom(body: ElementTree.Element, item: SceneObject, shape: str, **attributes: str) -> None:
+    common = {
+        "contype": WORLD_CONTYPE,
+        "conaffinity": WORLD_CONAFFINITY,
+        "condim": "4",
+        "friction": f"{float(item.friction)!r} 0.005 0.0001",
+        "solref": "0.01 1",
+        "priority": "1",  # else the larger friction of both geoms would count, and the hand's is 1
+    }
+    ElementTree.SubElement(body, "geom", {"name": item.geom_name(shape), "type": shape, **attributes, **common})
 
 
 def depth_sensor(item: SceneObject) -> str:

@@ -132,9 +132,9 @@ def _replays(config: Any, physics: Physics, table: EpisodeTable, motion: Traject
     import numpy as np
 
     from dexhand_env.sim.kinematics import body_trajectory
-    from dexhand_env.tasks.registry import task_class
+    from dexhand_env.tasks.registry import simulated_scene
 
-    scene = task_class(config.task).scene(config)
+    scene = simulated_scene(config)
     # A failed episode never outranks a successful one.
     order = np.lexsort((table.returns, table.success))
     chosen = {"best": order[-1], "median": order[len(order) // 2], "worst": order[0]}

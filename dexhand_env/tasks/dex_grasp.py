@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict
 import torch
 
 from dexhand_env.config.dex_grasp import DexGraspConfig, GraspObject
+from dexhand_env.config.object_shapes import primitive
 from dexhand_env.env.randomness import EpisodeRandomness
 from dexhand_env.env.robot_hand import RobotHand
 from dexhand_env.env.rotations import turned_back
@@ -44,7 +45,7 @@ class DexGrasp(Task):
         ranges += [(-target.position_range_m, target.position_range_m)] * 2 + [(lowest, highest)]
         self._lower, self._upper = torch.tensor(ranges, device=self.device).unbind(dim=-1)
         self._fingers = torch.tensor(start.finger_positions_rad, device=self.device).repeat(self.num_envs, 1)
-        self._half_size = torch.tensor(config.object.extents_m, device=self.device) / 2.0
+        self._own_half_height_m = torch.tensor(config.object.extents_m[2], device=self.device) / 2.0
         self._pad_sites = pad_sites(config.hand.side)
         self._poses = torch.zeros((self.num_envs, 1, 7), device=self.device)
         self._target = torch.zeros((self.num_envs, 3), device=self.device)
@@ -63,12 +64,31 @@ class DexGrasp(Task):
     def begin_episodes(self, worlds: torch.Tensor, randomness: EpisodeRandomness) -> torch.Tensor:
         drawn = self._lower + randomness.uniform(worlds, len(self._lower)) * (self._upper - self._lower)
         base, place, half_yaw, target = drawn[:, :6], drawn[:, 6:8], drawn[:, 8:9], drawn[:, 9:]
-        height, zeros = torch.full_like(half_yaw, self._rest_height_m - SETTLED_M), torch.zeros_like(place)
+        raised, zeros = self._raised_m[:, None], torch.zeros_like(place)
+        height = torch.full_like(half_yaw, self._rest_height_m - SETTLED_M) + raised
+        target = torch.cat((target[:, :2], target[:, 2:] + raised), dim=1)
         self._poses = torch.cat((place, height, torch.cos(half_yaw), zeros, torch.sin(half_yaw)), dim=1)[:, None]
         self._target = torch.where(worlds[:, None], target, self._target)
         self._held_steps = self._held_steps.masked_fill(worlds, 0)
         self._extremes = self._extremes.masked_fill(worlds[:, None], 0.0)
         return self.hand.controls.with_fixed(torch.cat((base, self._fingers), dim=1))
+
+    @property
+    def _half_extents_m(self) -> torch.Tensor:
+        """The object's, along its axes, (num_envs, 3)."""
+        extents = self.sim.parameters.object_extents_m
+        assert extents is not None
+        return extents[:, 0] / 2.0
+
+    @property
+    def _raised_m(self) -> torch.Tensor:
+        """How much higher each world's object lies at rest than the configured one, (num_envs,)."""
+        return self._half_extents_m[:, 2] - self._own_half_height_m
+
+    @property
+    def _height_m(self) -> torch.Tensor:
+        """Of the object above where it lay, (num_envs,)."""
+        return self._object_position[:, 2] - self._rest_height_m - self._raised_m
 
     def initial_object_poses(self) -> torch.Tensor:
         return self._poses
@@ -100,22 +120,47 @@ class DexGrasp(Task):
         """What each term is for: docs/dexgrasp.md."""
         scales = self.config.reward_scales
         at = turned_back(self._pads() - self._object_position[:, None], self.sim.object_quaternions[:, 0])
-        near = torch.exp(surface_distance(at, self.config.object.shape, self._half_size) / -scales.near_m)
+        near = torch.exp(self._surface_distance(at) / -scales.near_m)
         others = near[:, 1:]
         hold = near * torch.tanh(self._forces / scales.force_n)
-        height = self._object_position[:, 2] - self._rest_height_m
+        height = self._height_m
         lifted = torch.clamp(height / scales.lifted_m, 0.0, 1.0)
         far, close = self._distance_m / scales.far_m, self._distance_m / scales.close_m
         return {
             "reach": 0.5 * near[:, 0] + (others.sum(dim=1) - others.amin(dim=1)) / 6.0,
             "contact": hold[:, 0] * hold[:, 1:].amax(dim=1),
-            "lift": torch.clamp(height / (self._target[:, 2] - self._rest_height_m), 0.0, 1.0),
+            "lift": torch.clamp(height / (self._target[:, 2] - self._rest_height_m - self._raised_m), 0.0, 1.0),
             "target": lifted * (2.0 * torch.exp(-far) + torch.exp(-close.square())) / 3.0,
             "hold": self._inside.to(torch.float32),
             "excess_force": _excess(self._forces, scales.force_limit_n).sum(dim=1),
             "excess_penetration": _excess(self._depth, scales.penetration_limit_m),
             "gentle_success": self.successes() * self._gentleness(),
         }
+
+    def _surface_distance(self, points: torch.Tensor) -> torch.Tensor:
+        """Distances (num_envs, n) of points (num_envs, n, 3), in the object's axes, from its surface; 0 within it."""
+        half_extents = self._half_extents_m[:, None]
+        own, *others = self.sim.object_shapes[0]
+        distance = surface_distance(points, own, half_extents)
+        for place, shape in enumerate(others, start=1):
+            it_is = (self._shapes == place)[:, None]
+            distance = torch.where(it_is, surface_distance(points, shape, half_extents), distance)
+        return distance
+
+    @property
+    def _shapes(self) -> torch.Tensor:
+        """The shape of each world's object, its place in ``sim.object_shapes``, (num_envs,)."""
+        shapes = self.sim.parameters.object_shapes
+        assert shapes is not None
+        return shapes[:, 0]
+
+    def _shape_flags(self) -> torch.Tensor:
+        """1 for what each world's object is: cube, sphere, cylinder, box, (num_envs, 4)."""
+        here, half = self._shapes, self._half_extents_m
+        places = {shape: place for place, shape in enumerate(self.sim.object_shapes[0])}
+        box, sphere, cylinder = (here == places.get(shape, -1) for shape in ("box", "sphere", "cylinder"))
+        alike = half.amax(dim=1) == half.amin(dim=1)
+        return torch.stack((box & alike, sphere, cylinder, box & ~alike), dim=1).to(torch.float32)
 
     def _gentleness(self) -> torch.Tensor:
         """1 for an episode whose largest force and depth have been within their limits so far, down to 0 for ROUGH."""
@@ -146,6 +191,8 @@ class DexGrasp(Task):
         known["object_position"] = lambda: self._object_position
         known["object_quaternion"] = lambda: sim.object_quaternions[:, 0]
         known["object_velocity"] = lambda: sim.object_velocities[:, 0]
+        known["object_extents"] = lambda: 2.0 * self._half_extents_m
+        known["object_shape"] = self._shape_flags
         known["target_position"] = lambda: self._target
         known["object_to_target"] = self._to_target
         known["gentleness"] = lambda: self._gentleness()[:, None]
@@ -168,27 +215,28 @@ def _scene_object(item: GraspObject) -> SceneObject:
     """The object as MuJoCo describes it: half lengths of a box, radius of a sphere, radius and half height."""
     x, _, z = (extent / 2.0 for extent in item.extents_m)
     sizes = {"sphere": (x,), "cylinder": (x, z)}
-    shape = "box" if item.shape == "cube" else item.shape
     half_lengths = tuple(extent / 2.0 for extent in item.extents_m)
     position = (0.0, 0.0, z)
-    return SceneObject("object", shape, sizes.get(item.shape, half_lengths), item.mass_kg, position, item.friction)
+    return SceneObject(
+        "object", primitive(item.shape), sizes.get(item.shape, half_lengths), item.mass_kg, position, item.friction
+    )
 
 
-def surface_distance(points: torch.Tensor, shape: str, half_size: torch.Tensor) -> torch.Tensor:
+def surface_distance(points: torch.Tensor, shape: str, half_extents: torch.Tensor) -> torch.Tensor:
     """Distance of points from the surface of a shape about the origin, 0 within it.
 
     Args:
         points: (..., 3), m, in the axes of the shape.
-        shape: ``cube``, ``box``, ``sphere`` or ``cylinder`` (about z).
-        half_size: (3,), m.
+        shape: ``box``, ``sphere`` or ``cylinder`` (about z).
+        half_extents: (..., 3), m.
     """
     if shape == "sphere":
-        return torch.clamp(points.norm(dim=-1) - half_size[0], min=0.0)
+        return torch.clamp(points.norm(dim=-1) - half_extents[..., 0], min=0.0)
     if shape == "cylinder":
-        across = points[..., :2].norm(dim=-1) - half_size[0]
-        outside = torch.stack((across, points[..., 2].abs() - half_size[2]), dim=-1)
+        across = points[..., :2].norm(dim=-1) - half_extents[..., 0]
+        outside = torch.stack((across, points[..., 2].abs() - half_extents[..., 2]), dim=-1)
     else:
-        outside = points.abs() - half_size
+        outside = points.abs() - half_extents
     return torch.clamp(outside, min=0.0).norm(dim=-1)
 
 

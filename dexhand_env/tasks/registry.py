@@ -12,12 +12,14 @@ from dexhand_env.config.layers import shown_path
 from dexhand_env.config.physics import Physics
 from dexhand_env.config.registry import registration
 from dexhand_env.env.actions import HandControls
+from dexhand_env.env.object_shapes import with_shapes
 from dexhand_env.env.randomness import EpisodeRandomness, TrainingRandomness
 from dexhand_env.env.robot_hand import RobotHand
 from dexhand_env.env.task import Task
 from dexhand_env.env.vec_env import DexHandEnv, Watcher
 from dexhand_env.errors import UserError
 from dexhand_env.sim.factory import make_simulation
+from dexhand_env.sim.scene import Scene
 
 
 def task_class(name: str) -> Type[Task]:
@@ -27,6 +29,15 @@ def task_class(name: str) -> Type[Task]:
         UserError: no task has this name.
     """
     return registration(name).task_class
+
+
+def simulated_scene(config: Any) -> Scene:
+    """What is simulated for a task's configuration: its task's scene, able to have all shapes that are drawn.
+
+    Raises:
+        UserError: no task has this name.
+    """
+    return with_shapes(task_class(config.task).scene(config), config.randomisation.object_shapes)
 
 
 def make_env(
@@ -53,10 +64,9 @@ def make_env(
     Raises:
         UserError: unknown task, backend, observation or reward name.
     """
-    cls = task_class(config.task)
-    sim = make_simulation(cls.scene(config), physics, num_envs, config.sim.backend, device, threads)
+    sim = make_simulation(simulated_scene(config), physics, num_envs, config.sim.backend, device, threads)
     hand = RobotHand(sim, HandControls(config.actions, physics.control_dt_s, sim.device), config.hand.side)
-    task = cls(config, hand, sim)
+    task = task_class(config.task)(config, hand, sim)
     stagger = auto_reset and config.stagger_first_episodes
     return DexHandEnv(config, sim, hand, task, randomness, auto_reset, stagger, watcher)
 
