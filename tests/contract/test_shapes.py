@@ -9,12 +9,16 @@ import mujoco
 import pytest
 import torch
 
+from dexhand_env.config.physics import load_physics
+from dexhand_env.config.registry import load_task
+from dexhand_env.env.randomness import NumberedEpisodes
 from dexhand_env.sim.contract import Simulation, WorldParameters
 from dexhand_env.sim.scene import Scene
+from dexhand_env.tasks.registry import make_env
 
 from .backends import BACKENDS, Backend
 from .motions import every
-from .parameters import present_geoms, single_shaped
+from .parameters import NAMES, present_geoms, single_shaped
 from .test_scripted_grasp import ABOVE, CLOSE_S, CUBE, DESCEND_S, GRASPED, OPENED, SPAWN_HEIGHT_M, joint_targets, move
 
 DROP_M = 0.01
@@ -87,6 +91,15 @@ def touching(sim: Any, world: int) -> Set[int]:
     return set(geoms[worlds == world].reshape(-1).tolist())
 
 
+def find_contacts(sim: Any) -> None:
+    """Of the present state, on Warp."""
+    import mujoco_warp
+    import warp
+
+    with warp.ScopedDevice(str(sim.device)):
+        mujoco_warp.forward(sim._model, sim._data)
+
+
 def test_what_an_object_is_not_touches_nothing(backend: Backend) -> None:
     """Even with a fingertip in its middle, where the shapes that it does not have are."""
     scene, sim = make(backend, SPHERE_AND_BOX)
@@ -95,7 +108,7 @@ def test_what_an_object_is_not_touches_nothing(backend: Backend) -> None:
     sim.reset(every(sim), sim.joint_positions.clone(), poses)
     inner: Any = getattr(sim, "_sim", sim)
     if backend.name == "mujoco_warp":
-        sim.step()
+        find_contacts(inner)
     model = getattr(inner, "_mujoco_model", None) or inner.model
     shapes = sim.parameters.object_shapes
     assert shapes is not None
@@ -104,3 +117,18 @@ def test_what_an_object_is_not_touches_nothing(backend: Backend) -> None:
         found = touching(inner, world)
         assert present[-1] in found
         assert found <= set(present)
+
+
+def test_a_numbered_episode_has_the_same_object_on_every_backend(backend: Backend) -> None:
+    drawn = {"object_shapes": ["cube", "sphere", "box"], "object_size_m": [0.04, 0.07], "object_mass_kg": [0.05, 0.3]}
+    config = load_task("DexGrasp", {"sim": {"backend": backend.name}, "randomisation": drawn})
+
+    def begun(device: str, config: Any) -> List[torch.Tensor]:
+        randomness = NumberedEpisodes(range(7, 11), torch.device(device))
+        env = make_env(config, load_physics("default"), 4, randomness, device, auto_reset=False)
+        parameters = [getattr(env.sim.parameters, name) for name in NAMES]
+        return [values.cpu() for values in (*parameters, env.sim.object_positions, env.task.target_positions())]
+
+    on_cpu = begun("cpu", config.model_copy(update={"sim": config.sim.model_copy(update={"backend": "mujoco"})}))
+    for found, expected in zip(begun(backend.device, config), on_cpu):
+        torch.testing.assert_close(found, expected, rtol=0.0, atol=1e-6)
