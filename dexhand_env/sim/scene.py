@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import xml.etree.ElementTree as ElementTree
-from typing import Iterable, Tuple
+from typing import Iterable, Sequence, Tuple
 
 from dexhand_env.config.physics import Physics
 from dexhand_env.hand.model import hand_element
@@ -73,6 +73,12 @@ class Scene:
     spawn_height_m: float = 0.5
     table: bool = True
     objects: Tuple[SceneObject, ...] = ()
+
+
+def geom_size(shape: str, extents_m: Sequence[float]) -> Tuple[float, ...]:
+    """MuJoCo's sizes of a primitive of these extents along x y z."""
+    x, y, z = (extent / 2.0 for extent in extents_m)
+    return {"box": (x, y, z), "sphere": (x,), "cylinder": (x, z), "capsule": (x, z - x)}[shape]
 
 
 def _numbers(values: Iterable[float]) -> str:

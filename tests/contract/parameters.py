@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Dict, Iterator, List, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Tuple
 
 import mujoco
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 
 from dexhand_env.config.physics import load_physics
 from dexhand_env.sim.contract import WorldParameters
-from dexhand_env.sim.scene import Scene, SceneObject, scene_mjcf
+from dexhand_env.sim.scene import Scene, SceneObject, geom_size, scene_mjcf
 
 from .backends import BALL, CUBE
 
@@ -46,12 +46,6 @@ def drawn(worlds: int, seed: int = 0, scene: Scene = MIXED) -> WorldParameters:
             if item.shapes[shape] == "sphere":
                 extents_m[world, place, 2] = extents_m[world, place, 0]
     return WorldParameters(frictions, masses_kg, shapes, extents_m, gains, dampings)
-
-
-def geom_size(shape: str, extents_m: Sequence[float]) -> Tuple[float, ...]:
-    """What MuJoCo wants to be told."""
-    x, y, z = (extent / 2.0 for extent in extents_m)
-    return {"box": (x, y, z), "sphere": (x,), "cylinder": (x, z), "capsule": (x, z - x)}[shape]
 
 
 def single_shaped(scene: Scene, parameters: WorldParameters, world: int) -> Scene:
