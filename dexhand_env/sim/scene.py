@@ -53,6 +53,11 @@ class SceneObject:
         half_height = {"sphere": size[0], "cylinder": size[-1], "capsule": size[0] + size[-1]}[self.shape]
         return 2.0 * size[0], 2.0 * size[0], 2.0 * half_height
 
+    def changed(self, shape: int, extents_m: Sequence[float], mass_kg: float, friction: float) -> SceneObject:
+        """What it is where parameters give it the shape at a place of ``shapes`` and the others; it has no other."""
+        name = self.shapes[shape]
+        return SceneObject(self.name, name, geom_size(name, extents_m), mass_kg, self.position_m, friction)
+
     def geom_name(self, shape: str) -> str:
         """The name of its geom of that shape."""
         return self.name if shape == self.shape else f"{self.name}_{shape}"

@@ -11,7 +11,7 @@ import torch
 
 from dexhand_env.config.physics import load_physics
 from dexhand_env.sim.contract import WorldParameters
-from dexhand_env.sim.scene import Scene, SceneObject, geom_size, scene_mjcf
+from dexhand_env.sim.scene import Scene, SceneObject, scene_mjcf
 
 from .backends import BALL, CUBE
 
@@ -51,12 +51,8 @@ def drawn(worlds: int, seed: int = 0, scene: Scene = MIXED) -> WorldParameters:
 def single_shaped(scene: Scene, parameters: WorldParameters, world: int) -> Scene:
     """The scene of a world, whose objects have one shape each."""
     row: Dict[str, List[Any]] = {name: getattr(parameters, name)[world].tolist() for name in NAMES}
-    objects = []
-    for place, item in enumerate(scene.objects):
-        shape = item.shapes[row["object_shapes"][place]]
-        size = geom_size(shape, row["object_extents_m"][place])
-        mass, friction = row["object_masses_kg"][place], row["object_frictions"][place]
-        objects.append(SceneObject(item.name, shape, size, mass, item.position_m, friction))
+    keys = ("object_shapes", "object_extents_m", "object_masses_kg", "object_frictions")
+    objects = (item.changed(*(row[key][place] for key in keys)) for place, item in enumerate(scene.objects))
     return dataclasses.replace(scene, objects=tuple(objects))
 
 
