@@ -151,9 +151,7 @@ def test_objects_are_drawn_and_felt_as_they_are_in_their_episode() -> None:
     visible = (scales > 1e-3).all(axis=2)
     assert np.array_equal(visible.argmax(axis=0), frame.object_shapes[:, 0])
     assert np.array_equal(visible.sum(axis=0), np.ones(8))
-    own_m = np.array([0.05, 1.0, 1.0])[
-        frame.object_shapes[:, 0]
-    ]  # what the meshes of a cube of 5 cm and the others measure
+    drawn_m = np.array([0.05, 1.0, 1.0])[frame.object_shapes[:, 0]]  # the size of the mesh of each shape
     np.testing.assert_allclose(scales.max(axis=0) * drawn_m[:, None], frame.object_extents_m[:, 0], rtol=1e-5)
 
 
