@@ -12,8 +12,8 @@ from dexhand_env.hand.model import hand_element
 # Contact bitmasks of table and objects: they meet everything, the hand's links meet only what they must (docs/hand.md).
 WORLD_CONTYPE = "1"
 WORLD_CONAFFINITY = "7"
-# A shape that an object does not have at present: so small, in the object's middle, and touched by nothing, for MuJoCo
-# adds the margins of two geoms up and takes contacts for none that are no deeper than that. No link is as thick.
+# A shape that an object does not have at present: small, in the object's middle, and in contact with nothing. MuJoCo
+# adds up the margins of two geoms and takes for contact only what is closer than that; nothing reaches as deep.
 ABSENT_HALF_SIZE_M, ABSENT_MARGIN_M = 1e-4, -0.05
 
 

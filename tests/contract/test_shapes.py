@@ -67,6 +67,7 @@ def assert_like_scenes_of_one_shape(backend: Backend, objects: Objects) -> None:
             torch.testing.assert_close(found[name][world], expected[0], rtol=0.0, atol=atol)
     assert (found["squeezed: forces"][:, 0] > 1.0).all()  # every thumb presses
     assert (found["squeezed: depth"] > 1e-4).all()
+    assert sim.counters().nan_resets == sim.counters().contact_overflows == 0
 
 
 def test_objects_fall_and_are_squeezed_as_in_scenes_of_one_shape(backend: Backend) -> None:
