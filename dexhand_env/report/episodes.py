@@ -42,6 +42,7 @@ class Replay:
     """One recorded episode; poses are in world axes, metres, quaternions w x y z.
 
     ``positions_m`` (T, B, 3), ``quaternions`` (T, B, 4); the goal's are (B, 3) and (B, 4), or None without a goal.
+    ``objects``: shape and MuJoCo's sizes (half lengths or radius first, m) of the bodies that are not the hand's.
     """
 
     name: str
@@ -52,20 +53,17 @@ class Replay:
     episode: int
     success: bool
     total_return: float
+    objects: dict[str, tuple[str, tuple[float, ...]]]
 
 
 @dataclass(frozen=True)
 class Replays:
-    """replays.npz: the recorded episodes with what they share.
-
-    ``objects``: shape and MuJoCo's sizes (half lengths or radius first, m) of the bodies that are not the hand's.
-    """
+    """replays.npz: the recorded episodes with what they share."""
 
     side: str
     body_names: list[str]
     control_dt_s: float
     episodes: list[Replay]
-    objects: dict[str, tuple[str, tuple[float, ...]]]
 
 
 def read_episodes(path: Path) -> EpisodeTable:
@@ -106,18 +104,18 @@ def read_replays(path: Path) -> Replays:
         body_names = [str(name) for name in arrays["body_names"]]
         replays = [_replay(arrays, str(name), len(body_names), path) for name in arrays["names"]]
         side, control_dt_s = str(arrays["meshes_side"]), float(arrays["control_dt_s"])
-        return Replays(side, body_names, control_dt_s, replays, _objects(arrays, path))
+        return Replays(side, body_names, control_dt_s, replays)
     except KeyError as error:
         raise UserError(str(path), f"lacks the array {error.args[0]}") from None
 
 
-def _objects(arrays: dict[str, NDArray[Any]], path: Path) -> dict[str, tuple[str, tuple[float, ...]]]:
-    objects = {}
+def _objects(arrays: dict[str, NDArray[Any]], name: str, path: Path) -> dict[str, tuple[str, tuple[float, ...]]]:
+    objects, prefix = {}, f"{name}_object_"
     for key, values in arrays.items():
-        if key.startswith("object_"):
+        if key.startswith(prefix):
             shape, *sizes = (str(value) for value in values)
             try:
-                objects[key.removeprefix("object_")] = shape, tuple(float(size) for size in sizes)
+                objects[key.removeprefix(prefix)] = shape, tuple(float(size) for size in sizes)
             except ValueError:
                 raise UserError(f"{path}: {key}", " ".join([shape, *sizes]), "a shape and its sizes in m") from None
     return objects
@@ -143,4 +141,5 @@ def _replay(arrays: dict[str, NDArray[Any]], name: str, bodies: int, path: Path)
         episode=int(arrays[f"{name}_episode"]),
         success=bool(arrays[f"{name}_success"]),
         total_return=float(arrays[f"{name}_return"]),
+        objects=_objects(arrays, name, path),
     )

@@ -116,8 +116,8 @@ def _record(
             if replay.goal_positions_m is not None and replay.goal_quaternions is not None:
                 goal = _add_goal_body(scene, f"/goal/{body}", meshes[body])
                 goal.position, goal.wxyz = replay.goal_positions_m[index], replay.goal_quaternions[index]
-        elif body in replays.objects:
-            handles[index] = _add_object(scene, f"/now/{body}", *replays.objects[body])
+        elif body in replay.objects:
+            handles[index] = _add_object(scene, f"/now/{body}", *replay.objects[body])
         elif body not in hand_bodies:
             handles[index] = scene.add_frame(f"/now/{body}", axes_length=0.03, axes_radius=0.002)
     serializer = server.get_scene_serializer()

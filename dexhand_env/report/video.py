@@ -110,8 +110,8 @@ def scene_model(replays: Replays, replay: Replay) -> mujoco.MjModel:
             parts = list(coloured_parts(meshes[name]))
             for part, (vertices, faces, rgba) in enumerate(parts):
                 _add_mesh(spec, body, f"{name}_{part}", vertices, faces, rgba)
-        elif name in replays.objects:
-            shape, size = replays.objects[name]
+        elif name in replay.objects:
+            shape, size = replay.objects[name]
             body.add_geom(type=SHAPES[shape], size=[*size, 0.0, 0.0][:3], rgba=OBJECT_RGBA)
     if replay.goal_positions_m is not None and replay.goal_quaternions is not None:
         poses = zip(replays.body_names, replay.goal_positions_m, replay.goal_quaternions, strict=True)

@@ -72,11 +72,15 @@ class Trajectories:
         joint_positions: (steps, episodes, 26), the state after each control step; constant after an episode's end.
         object_poses: (steps, episodes, objects, 7).
         goal_joints: (episodes, 26), None where the task has no goal posture.
+        object_shapes: places in ``Simulation.object_shapes``, (episodes, objects).
+        object_extents_m: (episodes, objects, 3).
     """
 
     joint_positions: np.ndarray
     object_poses: np.ndarray
     goal_joints: Optional[np.ndarray]
+    object_shapes: np.ndarray
+    object_extents_m: np.ndarray
 
 
 def play_episodes(
@@ -159,7 +163,10 @@ def _play(
         return table, None
     goal = env.task.goal_controls().get("controls")
     goal_joints = None if goal is None else _numpy(env.hand.controls.to_joints(goal))
-    return table, Trajectories(np.stack(joints), np.stack(objects), goal_joints)
+    shapes, extents_m = env.sim.parameters.object_shapes, env.sim.parameters.object_extents_m
+    assert shapes is not None
+    assert extents_m is not None
+    return table, Trajectories(np.stack(joints), np.stack(objects), goal_joints, _numpy(shapes), _numpy(extents_m))
 
 
 def _join_tables(tables: List[EpisodeTable]) -> EpisodeTable:
@@ -185,4 +192,13 @@ def _join_motions(motions: List[Trajectories]) -> Trajectories:
 
     goals = [motion.goal_joints for motion in motions]
     goal_joints = None if any(goal is None for goal in goals) else np.concatenate([g for g in goals if g is not None])
-    return Trajectories(joined("joint_positions"), joined("object_poses"), goal_joints)
+    shapes, extents_m = (
+        [getattr(motion, name) for motion in motions] for name in ("object_shapes", "object_extents_m")
+    )
+    return Trajectories(
+        joined("joint_positions"),
+        joined("object_poses"),
+        goal_joints,
+        np.concatenate(shapes),
+        np.concatenate(extents_m),
+    )

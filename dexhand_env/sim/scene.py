@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import xml.etree.ElementTree as ElementTree
-from typing import Iterable, Tuple
+from typing import Iterable, Sequence, Tuple
 
 from dexhand_env.config.physics import Physics
 from dexhand_env.hand.model import hand_element
@@ -14,8 +14,8 @@ from dexhand_env.hand.model import hand_element
 WORLD_CONTYPE = "1"
 WORLD_CONAFFINITY = "7"
 HAND_BODY = "floating_base"
-# A shape that an object does not have at present: so small, in the object's middle, and touched by nothing, for MuJoCo
-# adds the margins of two geoms up and takes contacts for none that are no deeper than that. No link is as thick.
+# A shape that an object does not have at present: small, in the object's middle, and in contact with nothing. MuJoCo
+# adds up the margins of two geoms and takes for contact only what is closer than that; nothing reaches as deep.
 ABSENT_HALF_SIZE_M, ABSENT_MARGIN_M = 1e-4, -0.05
 
 
@@ -55,6 +55,11 @@ class SceneObject:
         half_height = {"sphere": size[0], "cylinder": size[-1], "capsule": size[0] + size[-1]}[self.shape]
         return 2.0 * size[0], 2.0 * size[0], 2.0 * half_height
 
+    def changed(self, shape: int, extents_m: Sequence[float], mass_kg: float, friction: float) -> SceneObject:
+        """What it is where parameters give it the shape at a place of ``shapes`` and the others; it has no other."""
+        name = self.shapes[shape]
+        return SceneObject(self.name, name, geom_size(name, extents_m), mass_kg, self.position_m, friction)
+
     def geom_name(self, shape: str) -> str:
         """The name of its geom of that shape."""
         return self.name if shape == self.shape else f"{self.name}_{shape}"
@@ -91,6 +96,12 @@ class Scene:
     table: bool = True
     objects: Tuple[SceneObject, ...] = ()
     actuation: Actuation = Actuation()
+
+
+def geom_size(shape: str, extents_m: Sequence[float]) -> Tuple[float, ...]:
+    """MuJoCo's sizes of a primitive of these extents along x y z."""
+    x, y, z = (extent / 2.0 for extent in extents_m)
+    return {"box": (x, y, z), "sphere": (x,), "cylinder": (x, z), "capsule": (x, z - x)}[shape]
 
 
 def _numbers(values: Iterable[float]) -> str:

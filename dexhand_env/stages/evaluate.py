@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pyarrow
 
     from dexhand_env.rl.play import EpisodeTable, Trajectories
+    from dexhand_env.sim.scene import Scene
 
 REPLAYED_CONDITION = "training"
 
@@ -139,8 +140,6 @@ def _replays(config: Any, physics: Physics, table: EpisodeTable, motion: Traject
     order = np.lexsort((table.returns, table.success))
     chosen = {"best": order[-1], "median": order[len(order) // 2], "worst": order[0]}
     arrays: dict[str, Any] = {"names": list(chosen), "control_dt_s": physics.control_dt_s, "meshes_side": scene.side}
-    for item in scene.objects:
-        arrays[f"object_{item.name}"] = [item.shape, *map(str, item.size_m)]
     for name, episode in chosen.items():
         steps = int(table.lengths[episode])
         joints, objects = motion.joint_positions[:steps, episode], motion.object_poses[:steps, episode]
@@ -156,10 +155,23 @@ def _replays(config: Any, physics: Physics, table: EpisodeTable, motion: Traject
         if motion.goal_joints is not None:
             _, goal_positions, goal_quaternions = body_trajectory(scene, physics, motion.goal_joints[episode][None])
             replay.update(goal_positions=goal_positions[0], goal_quaternions=goal_quaternions[0])
+        replay.update(_objects(scene, motion, episode))
         arrays.update(body_names=bodies, **{f"{name}_{key}": value for key, value in replay.items()})
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     return buffer.getvalue()
+
+
+def _objects(scene: Scene, motion: Trajectories, episode: int) -> dict[str, list[str]]:
+    """Shape and sizes of the objects of an episode, as replays.npz has them."""
+    from dexhand_env.sim.scene import geom_size
+
+    found = {}
+    for place, item in enumerate(scene.objects):
+        shape = item.shapes[motion.object_shapes[episode, place]]
+        size_m = geom_size(shape, motion.object_extents_m[episode, place].tolist())
+        found[f"object_{item.name}"] = [shape, *map(str, size_m)]
+    return found
 
 
 if __name__ == "__main__":

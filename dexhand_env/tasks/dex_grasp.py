@@ -15,7 +15,7 @@ from dexhand_env.env.rotations import turned_back
 from dexhand_env.env.task import Task, hand_scene, register_task
 from dexhand_env.hand.joints import pad_sites
 from dexhand_env.sim.contract import Simulation
-from dexhand_env.sim.scene import Scene, SceneObject
+from dexhand_env.sim.scene import Scene, SceneObject, geom_size
 
 MOST_EXCESS = 5.0
 ROUGH = 50.0  # force above its limit plus depth above its own, in limits, that leaves nothing of a gentle success
@@ -212,14 +212,9 @@ class DexGrasp(Task):
 
 
 def _scene_object(item: GraspObject) -> SceneObject:
-    """The object as MuJoCo describes it: half lengths of a box, radius of a sphere, radius and half height."""
-    x, _, z = (extent / 2.0 for extent in item.extents_m)
-    sizes = {"sphere": (x,), "cylinder": (x, z)}
-    half_lengths = tuple(extent / 2.0 for extent in item.extents_m)
-    position = (0.0, 0.0, z)
-    return SceneObject(
-        "object", primitive(item.shape), sizes.get(item.shape, half_lengths), item.mass_kg, position, item.friction
-    )
+    """The object as physics has it, lying on the table."""
+    shape, position = primitive(item.shape), (0.0, 0.0, item.extents_m[2] / 2.0)
+    return SceneObject("object", shape, geom_size(shape, item.extents_m), item.mass_kg, position, item.friction)
 
 
 def surface_distance(points: torch.Tensor, shape: str, half_extents: torch.Tensor) -> torch.Tensor:

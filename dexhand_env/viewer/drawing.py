@@ -8,7 +8,7 @@ import numpy as np
 
 from dexhand_env.hand.shapes import shape_mesh
 from dexhand_env.hand.visual import visual_meshes
-from dexhand_env.sim.scene import Scene, SceneObject
+from dexhand_env.sim.scene import Scene, SceneObject, geom_size
 from dexhand_env.viewer.messages import Frame
 from dexhand_env.viewer.poses import Poses, ScenePoses
 
@@ -20,6 +20,7 @@ SPACING_M = 0.7
 GOAL_RGB, GOAL_OPACITY = (46, 134, 222), 0.3
 TARGET_RGB, TARGET_RADIUS_M = (46, 160, 67), 0.02
 OBJECT_RGBA = (217, 119, 6, 255)
+NOTHING = 1e-6  # the scale of what is not there
 FORCE_RGB, FORCE_M_PER_N = (214, 69, 69), 0.02
 LONGEST_ARROW_M = 0.3
 GRID_RGB = (128, 134, 140)
@@ -52,7 +53,7 @@ class Drawing:
         self._nodes: dict[str, Any] = {}
         self._last: dict[str, np.ndarray] = {}
         self._meshes = visual_meshes(simulated.side)
-        self._objects = {item.name: item for item in simulated.objects}
+        self._objects = simulated.objects
         scene.reset()
         extent = float(np.ptp(self._origins[:, :2], axis=0).max()) + 2.0 * SPACING_M
         scene.add_grid(
@@ -63,12 +64,22 @@ class Drawing:
         """Draw a frame; forces on the fingertips, and goals and targets, where wanted."""
         poses = self._poses.of_frame(frame)
         self._move("hand", poses, list(self._meshes))
-        self._move("object", poses, list(self._objects))
+        self._show_objects(poses, frame)
         if frame.goal_joints is not None:
             self._show_goals(frame.goal_joints, goals)
         if frame.targets is not None:
             self._place("target", np.asarray(frame.targets) + self._origins, None, goals)
         self._show_forces(poses, forces)
+
+    def _show_objects(self, poses: Poses, frame: Frame) -> None:
+        """Of each object a node for each of its shapes, of no size where a world's object has another."""
+        for place, item in enumerate(self._objects):
+            index = self._poses.bodies.index(item.name)
+            positions, quaternions = poses.positions[:, index] + self._origins, poses.quaternions[:, index]
+            for number, shape in enumerate(item.shapes):
+                scales = frame.object_extents_m[:, place] / drawn_extents_m(item, shape)
+                scales = np.where(frame.object_shapes[:, place, None] == number, scales, NOTHING)
+                self._place(f"object/{item.geom_name(shape)}", positions, quaternions, True, scales)
 
     def _move(self, kind: str, poses: Poses, bodies: list[str], visible: bool = True) -> None:
         for body in bodies:
@@ -105,21 +116,31 @@ class Drawing:
             if node.visible != bool(len(arrows)):
                 node.visible = bool(len(arrows))
 
-    def _place(self, name: str, positions: np.ndarray, quaternions: np.ndarray | None, visible: bool) -> None:
+    def _place(
+        self,
+        name: str,
+        positions: np.ndarray,
+        quaternions: np.ndarray | None,
+        visible: bool,
+        scales: np.ndarray | None = None,
+    ) -> None:
         positions = np.round(positions, POSITION_DECIMALS).astype(np.float32)
         if quaternions is None:
             quaternions = np.tile([1.0, 0.0, 0.0, 0.0], (len(positions), 1))
         quaternions = np.round(quaternions, QUATERNION_DECIMALS).astype(np.float32)
+        scales = None if scales is None else scales.astype(np.float32)
         node = self._nodes.get(name)
         if node is None:
-            self._nodes[name] = self._add(name, positions, quaternions)
+            self._nodes[name] = self._add(name, positions, quaternions, scales)
             self._nodes[name].visible = visible
             return
         node.batched_positions, node.batched_wxyzs = positions, quaternions
+        if scales is not None and not np.array_equal(node.batched_scales, scales):  # they change with the episode only
+            node.batched_scales = scales
         if node.visible != visible:
             node.visible = visible
 
-    def _add(self, name: str, positions: np.ndarray, quaternions: np.ndarray) -> Any:
+    def _add(self, name: str, positions: np.ndarray, quaternions: np.ndarray, scales: np.ndarray | None) -> Any:
         import trimesh
 
         kind, _, body = name.partition("/")
@@ -129,7 +150,9 @@ class Drawing:
             shape = trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=mesh.vertex_rgba, process=False)
             return self._scene.add_batched_meshes_trimesh("/" + name, shape, **batch)
         if kind == "object":
-            return self._scene.add_batched_meshes_trimesh("/" + name, object_mesh(self._objects[body]), **batch)
+            meshes = {item.geom_name(name): (item, name) for item in self._objects for name in item.shapes}
+            shape = object_mesh(*meshes[body])
+            return self._scene.add_batched_meshes_trimesh("/" + name, shape, batched_scales=scales, **batch)
         if kind == "goal":
             mesh, colour, opacity = self._meshes[body], GOAL_RGB, GOAL_OPACITY
         else:
@@ -146,10 +169,15 @@ class Drawing:
         )
 
 
-def object_mesh(item: SceneObject) -> trimesh.Trimesh:
-    """A scene's object as it is simulated."""
+def drawn_extents_m(item: SceneObject, shape: str) -> np.ndarray:
+    """The extents of :func:`object_mesh`, (3,)."""
+    return np.array(item.extents_m if shape == item.shape else (1.0, 1.0, 1.0))
+
+
+def object_mesh(item: SceneObject, shape: str) -> trimesh.Trimesh:
+    """One of an object's shapes; its own as it is in the scene."""
     import trimesh
 
-    mesh = shape_mesh(item.shape, item.size_m)
+    mesh = shape_mesh(shape, geom_size(shape, drawn_extents_m(item, shape).tolist()))
     colours = np.tile(np.array(OBJECT_RGBA, dtype=np.uint8), (len(mesh.vertices), 1))
     return trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=colours, process=False)

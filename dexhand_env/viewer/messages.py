@@ -67,6 +67,8 @@ class Frame:
         joint_positions, joint_velocities, joint_targets: of the hand, (n, 26).
         objects: position and quaternion w x y z, (n, objects, 7).
         object_velocities: linear and angular, (n, objects, 6).
+        object_shapes, object_extents_m, object_masses_kg, object_frictions: of the objects of these episodes, as in
+            ``WorldParameters``.
         goal_joints: the goal's posture, (n, 26), None where the task has none.
         targets: where the object is to be brought, (n, 3), None where nowhere.
         terms: names of the reward's terms.
@@ -83,6 +85,10 @@ class Frame:
     joint_targets: np.ndarray
     objects: np.ndarray
     object_velocities: np.ndarray
+    object_shapes: np.ndarray
+    object_extents_m: np.ndarray
+    object_masses_kg: np.ndarray
+    object_frictions: np.ndarray
     goal_joints: np.ndarray | None
     targets: np.ndarray | None
     terms: tuple[str, ...]

@@ -13,6 +13,7 @@ from dexhand_env.viewer.messages import FRAME_S, Controls, Frame
 
 LISTEN_S = 0.005  # a look at the connection is a system call
 NAP_S = 0.005
+OBJECT_PARAMETERS = ("object_shapes", "object_extents_m", "object_masses_kg", "object_frictions")
 
 
 class HostCopy:
@@ -166,6 +167,8 @@ class Tap(Watcher):
             "rewards": torch.stack(tuple(step.terms.weighted.values()))[:, worlds],
             "episodes": self._episodes,
         }
+        for name in OBJECT_PARAMETERS:
+            state[name] = getattr(sim.parameters, name)[worlds]
         goal, target = task.goal_controls().get("controls"), task.target_positions()
         if goal is not None:
             state["goal_joints"] = env.hand.controls.to_joints(goal[worlds])

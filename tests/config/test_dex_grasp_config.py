@@ -74,7 +74,7 @@ def test_objects_of_every_shape(shape: str, size: str, extents: tuple[float, ...
         ("success.hold_steps=301", "success.hold_steps: 301 steps do not fit an episode; allowed: at most"),
         ("failure.reach_m=0.06", "failure.reach_m: found 0.06; allowed: at least 0.08, beyond where objects may lie"),
         ("rewards.grip=1", "rewards.grip: unknown reward; allowed:"),
-        ("observations.policy=[object_pose]", "unknown observation 'object_pose'; allowed: object_position (the near"),
+        ("observations.policy=[object_positon]", "unknown observation 'object_positon'; allowed: object_position (the"),
     ],
 )
 def test_a_mistake_is_one_line(override: str, message: str) -> None:

@@ -18,6 +18,7 @@ class SeenFromCpu(Simulation):
         self._sim = sim
         self.num_envs, self.control_dt_s = sim.num_envs, sim.control_dt_s
         self.device = torch.device("cpu")
+        self.object_shapes = sim.object_shapes
 
     @property
     def joint_positions(self) -> torch.Tensor:

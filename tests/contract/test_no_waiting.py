@@ -62,7 +62,8 @@ def test_randomised_episodes_wait_for_nothing(env: DexHandEnv) -> None:
         "pushes": {"every_s": [0.06, 0.2], "base_m_per_s": 0.2},
     }
     if env.task.config.HAS_OBJECTS:
-        randomisation.update(object_friction=[0.3, 1.2], object_mass_kg=[0.05, 0.3])
+        randomisation.update(object_friction=[0.3, 1.2], object_mass_kg=[0.05, 0.3], object_size_m=[0.04, 0.07])
+        randomisation.update(object_shapes=["cube", "sphere", "cylinder", "box"])
     changes = {"randomisation": Randomisation.model_validate(randomisation)}
     config = env.task.config.model_copy(update=changes)
     random = make_env(config, load_physics("fast"), WORLDS, TrainingRandomness(0, env.device), "cuda:0")

@@ -27,6 +27,8 @@ OF_OBJECTS: Dict[str, Any] = {
     **EVERYTHING,
     "object_friction": [0.3, 1.2],
     "object_mass_kg": [0.05, 0.3],
+    "object_shapes": ["cube", "sphere", "cylinder", "box"],
+    "object_size_m": [0.04, 0.07],
     "observation_noise": {"object_position": 0.01},
     "pushes": {"every_s": [0.06, 0.2], "base_m_per_s": 0.3, "object_m_per_s": 0.5},
 }
@@ -102,6 +104,46 @@ def test_drawn_parameters_lie_in_their_ranges_and_differ(friction: Any, mass: An
     for values, expected in ((first.gain_factors, 0.5), (first.damping_factors, 1.0)):
         assert values is not None
         assert torch.equal(values, torch.full((8, 26), expected))
+
+
+def test_shapes_and_sizes_are_drawn_evenly_and_by_themselves() -> None:
+    env = numbered_env(range(400), grasp(object_shapes=["box", "sphere", "cylinder"], object_size_m=[0.04, 0.08]))
+    drawn, (own, *others) = env.sim.parameters, env.sim.object_shapes[0]
+    assert drawn.object_shapes is not None
+    assert drawn.object_extents_m is not None
+    shapes, extents_m = drawn.object_shapes[:, 0], drawn.object_extents_m[:, 0]
+    assert (own, *others) == ("box", "sphere", "cylinder")
+    assert (torch.bincount(shapes) - 400 / 3).abs().max() < 40
+    sizes_m = extents_m.amax(dim=1)
+    for shape in range(3):
+        here = sizes_m[shapes == shape]
+        assert 0.04 <= float(here.min()) < 0.043
+        assert 0.077 < float(here.max()) <= 0.08
+        assert float(here.mean()) == pytest.approx(0.06, abs=0.003)
+    torch.testing.assert_close(extents_m[shapes > 0], sizes_m[shapes > 0, None].expand(-1, 3))
+    box = torch.tensor([1.0, 0.8, 0.6])
+    torch.testing.assert_close(extents_m[shapes == 0], sizes_m[shapes == 0, None] * box)
+
+
+@pytest.mark.parametrize(
+    ("item", "randomisation", "extents_m"),
+    [
+        ({"shape": "box", "size_m": [0.03, 0.06, 0.04]}, {"object_size_m": [0.09, 0.09]}, [0.045, 0.09, 0.06]),
+        ({"shape": "box", "size_m": [0.03, 0.06, 0.04]}, {"object_shapes": ["box"]}, [0.03, 0.06, 0.04]),
+        ({"shape": "box", "size_m": [0.03, 0.06, 0.04]}, {"object_shapes": ["sphere"]}, [0.06, 0.06, 0.06]),
+        ({"shape": "cylinder", "size_m": [0.03, 0.03, 0.06]}, {"object_size_m": [0.08, 0.08]}, [0.04, 0.04, 0.08]),
+        ({"shape": "cube", "size_m": 0.04}, {"object_shapes": ["box"]}, [0.04, 0.032, 0.024]),
+    ],
+)
+def test_what_is_not_drawn_is_the_objects_own(item: Any, randomisation: Any, extents_m: Any) -> None:
+    env = training_env(
+        2,
+        0,
+        load_task("DexGrasp", {**SHORT, "success": {"hold_steps": 5}, "object": item, "randomisation": randomisation}),
+    )
+    found = env.sim.parameters.object_extents_m
+    assert found is not None
+    torch.testing.assert_close(found[:, 0], torch.tensor(extents_m).expand(2, 3))
 
 
 def test_every_episode_draws_anew_and_only_its_own() -> None:

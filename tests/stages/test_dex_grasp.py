@@ -16,7 +16,11 @@ from .pipeline import FOLDER, NAME, SMALL, inside, run_all, write_configs
 
 METRICS = ("target_distance_m", "largest_fingertip_force_n", "deepest_penetration_m")
 TINY: dict[str, Any] = {
-    "env": {"episode_length_steps": 12, "success": {"hold_steps": 3}},
+    "env": {
+        "episode_length_steps": 12,
+        "success": {"hold_steps": 3},
+        "randomisation": {"object_shapes": ["cube", "sphere", "cylinder", "box"], "object_size_m": [0.04, 0.08]},
+    },
     "train": SMALL["train"],
     "selection": {"episodes": 4},
     "evaluation": {"episodes": 4},
@@ -36,9 +40,11 @@ def test_an_object_is_trained_with_tested_and_shown(tmp_path: Path) -> None:
         assert tuple(test["metrics"]) == METRICS
         assert test["metrics"]["deepest_penetration_m"]["mean"] > 0.0
     replays = read_replays(tmp_path / FOLDER / "replays.npz")
-    assert replays.objects == {"object": ("box", (0.025, 0.025, 0.025))}
-    object_positions = replays.episodes[0].positions_m[:, replays.body_names.index("object")]
-    np.testing.assert_allclose(object_positions[:, 2], 0.025, atol=2e-3)
+    sizes_m = [replay.objects["object"][1] for replay in replays.episodes]
+    assert len(set(sizes_m)) == len(sizes_m)  # each replay shows its episode's own object
+    for replay, size_m in zip(replays.episodes, sizes_m):
+        object_positions = replay.positions_m[:, replays.body_names.index("object")]
+        np.testing.assert_allclose(object_positions[:, 2], size_m[-1], atol=2e-3)
     with inside(tmp_path):
         page = write_report(Path("results") / NAME).read_text(encoding="utf-8")
     assert "In other circumstances" in page

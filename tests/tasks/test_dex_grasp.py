@@ -104,6 +104,47 @@ def test_every_shape_lies_still_where_it_begins(shape: str, size: Any) -> None:
     assert env.sim.object_velocities.norm(dim=-1).max() < 0.01
 
 
+def mixed(**overrides: Any) -> Any:
+    """Every shape, 4 to 8 cm."""
+    drawn = {"object_shapes": ["cube", "sphere", "cylinder", "box"], "object_size_m": [0.04, 0.08]}
+    return task(randomisation=drawn, observations={"critic": ["object_shape", "object_extents"]}, **overrides)
+
+
+def test_objects_of_all_shapes_and_sizes_lie_still_where_they_begin() -> None:
+    """Each at its own height, from which on it is lifted and its target lies."""
+    env = numbered_env(range(40), mixed())
+    shapes, extents = env.observe()["critic"].split((4, 3), dim=1)
+    assert (shapes.sum(dim=0) > 4).all()
+    assert (shapes.sum(dim=1) == 1.0).all()
+    assert (extents.amin(dim=1)[shapes[:, 3] == 0] == extents.amax(dim=1)[shapes[:, 3] == 0]).all()
+    begin, half_height = env.sim.object_positions[:, 0].clone(), extents[:, 2] / 2.0
+    torch.testing.assert_close(begin[:, 2], half_height, rtol=0.0, atol=1e-4)
+    above = env.task.observations()["target_position"]()[:, 2] - half_height
+    assert (above > 0.2 - 1e-4).all()
+    assert (above < 0.3 + 1e-4).all()
+    for _ in range(30):
+        step = env.step(still(env))
+    assert (env.sim.object_positions[:, 0] - begin).abs().max() < 2e-4
+    assert env.sim.object_penetrations.max() < 2e-4
+    assert step.terms.raw["lift"].abs().max() < 1e-3
+    raised = begin.clone()
+    raised[:, 2] += 0.5 * above
+    put_object(env, raised)
+    lift = env.step(still(env)).terms.raw["lift"]
+    torch.testing.assert_close(lift, torch.full((40,), 0.5), rtol=0.0, atol=0.02)
+
+
+def test_distances_are_from_each_worlds_own_surface() -> None:
+    env = numbered_env(range(40), mixed())
+    points = torch.rand(40, 5, 3, generator=torch.Generator().manual_seed(0)) * 0.2 - 0.1
+    shapes, extents = env.observe()["critic"].split((4, 3), dim=1)
+    task: Any = env.task
+    found = task._surface_distance(points)
+    for world, shape in enumerate(shapes.argmax(dim=1).tolist()):
+        expected = surface_distance(points[world], ("box", "sphere", "cylinder", "box")[shape], extents[world] / 2.0)
+        torch.testing.assert_close(found[world], expected, rtol=0.0, atol=1e-7)
+
+
 def test_a_scripted_grasp_succeeds_and_is_paid_more_and_more() -> None:
     env = numbered_env(range(20), scripted())
     lifted = controls(GRASP_HEIGHT_M + 0.25, CLOSED)
