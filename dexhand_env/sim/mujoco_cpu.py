@@ -108,7 +108,7 @@ class MujocoCpuSimulation(Simulation):
         self._distance_columns = distance_columns(self.model, scene)
         self._fields = ModelFields(self.model, scene.objects, torch.float64, self.device)
         self._parameters = self._own_parameters = self._fields.own(num_envs)
-        # Peak forces of the fingertips, then depths in the objects, of anything and of the hand; None until somebody asks,
+        # Peak forces of the fingertips, then depths in the objects: of anything, of the hand. None until somebody asks,
         # for watching takes time.
         self._peaks: Optional[torch.Tensor] = None
 

@@ -14,7 +14,7 @@ from dexhand_env.stages.report import write_report
 
 from .pipeline import FOLDER, NAME, SMALL, inside, run_all, write_configs
 
-METRICS = ("target_distance_m", "largest_fingertip_force_n", "deepest_penetration_m")
+METRICS = ("target_distance_m", "largest_fingertip_force_n", "deepest_penetration_m", "deepest_hand_penetration_m")
 TINY: dict[str, Any] = {
     "env": {
         "episode_length_steps": 12,
