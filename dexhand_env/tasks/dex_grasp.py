@@ -52,7 +52,7 @@ class DexGrasp(Task):
         self._held_steps = torch.zeros(self.num_envs, dtype=torch.int32, device=self.device)
         scales = config.reward_scales
         self._limits = torch.tensor([scales.force_limit_n, scales.penetration_limit_m], device=self.device)
-        # Of the running episode: largest fingertip force (N), deepest penetration of the object and that by the hand (m).
+        # Of the running episode: largest fingertip force (N), deepest penetration of the object, that by the hand (m).
         self._extremes = torch.zeros((self.num_envs, 3), device=self.device)
         self._measure()
 
