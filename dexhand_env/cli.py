@@ -1,4 +1,4 @@
-"""The commands: ``dexhand train|view|validate|select|evaluate|report|compare|video|tasks|doctor``, and ``train.py``.
+"""``dexhand train|view|validate|select|evaluate|report|check|compare|video|tasks|doctor``, and ``train.py``.
 
 Nothing heavy is imported before options are checked, so that help and mistakes answer at once.
 """
@@ -226,6 +226,14 @@ def report(experiment: Experiment) -> None:
     from dexhand_env.stages.report import experiment_folder, report_stage
 
     typer.echo(report_stage(experiment_folder(experiment)))
+
+
+@app.command()
+def check(experiment: Experiment) -> None:
+    """Say how much success is lost in the reference physics; exit code 1 where that is more than allowed."""
+    from dexhand_env.stages.check import check as run
+
+    raise typer.Exit(0 if run(experiment) else 1)
 
 
 @app.command()

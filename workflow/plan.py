@@ -113,7 +113,10 @@ def _listed(file: Path) -> str:
 
 
 def expand(table: Mapping[str, Any], variants: Sequence[Variant]) -> Plan:
-    """The content of dvc.yaml: every stage of every experiment, those that write a file before those that read it."""
+    """The content of dvc.yaml: every stage of every experiment, those that write a file before those that read it.
+
+    Those of the table's ``checks`` come last of all: DVC stops where one fails.
+    """
     groups = table["groups"]
     plan: Plan = {"stages": {}, "plots": []}
     for name, entry in table["stages"].items():
@@ -121,15 +124,18 @@ def expand(table: Mapping[str, Any], variants: Sequence[Variant]) -> Plan:
             plan["stages"][name] = _stage(groups, entry, {}, None)
     for variant in variants:
         names = variant.placeholders
-        for name, entry in table["stages"].items():
-            if "{experiment}" not in name:
-                continue
+        own = {name: entry for name, entry in table["stages"].items() if "{experiment}" in name}
+        for name, entry in own.items():
             for seed in variant.seeds if "{seed}" in name else [None]:
                 values = names if seed is None else {**names, "seed": str(seed)}
                 plan["stages"][_fill(name, values)] = _stage(groups, entry, values, variant)
         for title, axes in table["plots"].items():
             files = {path: column for file, column in axes["y"].items() for path in _paths([file], names, variant)}
             plan["plots"].append({_fill(title, names): {"x": axes["x"], "y": files}})
+    for variant in variants:
+        for name, entry in table["checks"].items():
+            values = variant.placeholders
+            plan["stages"][_fill(name, values)] = _stage(groups, entry, values, variant)
     return plan
 
 

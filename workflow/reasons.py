@@ -43,11 +43,12 @@ def differences(
     return found
 
 
-def explain(reasons: Mapping[str, list[str]], pattern: str) -> Callable[[Any], str]:
-    """An input function for Snakemake: the reason of the stage whose name ``pattern`` gives with a job's wildcards."""
+def explain(reasons: Mapping[str, list[str]], *patterns: str) -> Callable[[Any], str]:
+    """An input function for Snakemake: the reasons of the stages that ``patterns`` name with a job's wildcards."""
 
     def words(wildcards: Any) -> str:
-        found = reasons.get(pattern.format(**dict(wildcards.items())), [])
+        names = [pattern.format(**dict(wildcards.items())) for pattern in patterns]
+        found = list(dict.fromkeys(reason for name in names for reason in reasons.get(name, [])))
         rest = len(found) - MOST
         # Braces would be taken for more wildcards.
         text = "; ".join([*found[:MOST], *([f"and {rest} more"] if rest > 0 else [])]) or INPUTS_ARE_NEW

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Optional
 
@@ -38,29 +39,46 @@ def refresh(root: Path, plan: Plan) -> dict[str, list[str]]:
     hashes = _Hashes(root)
     lock = _read_lock(root)
     reasons = {}
-    for name, stage in stages.items():
-        own = {path: hashes.of(path) for path in stage["deps"] if path not in produced}
-        params = read_params(root, stage)
-        stamp = root / ".stage" / f"{name}.txt"
-        content = {"cmd": stage["cmd"], "sources": own, "params": params}
-        text = json.dumps(content, indent=1, sort_keys=True, default=str)
-        if not stamp.exists() or stamp.read_text(encoding="utf-8") != text:
-            write_text(stamp, text)
-        sizes = {path: _size(root / path) for path in outputs(stage)}
-        reasons[name] = differences(stage, params, own, sizes, lock.get(name))
-        files = [root / path for path in sizes]
-        if not files or None in sizes.values():
-            continue
-        inputs = [stamp, *(root / path for path in stage["deps"] if path in produced)]
-        wants_to_run = max(_time(path) for path in inputs if path.exists()) > min(map(_time, files))
-        # Snakemake would leave a missing input missing where what was made from it is there.
-        made_from_this = not reasons[name] and all(path.exists() for path in inputs)
-        if not wants_to_run and not made_from_this:
-            write_text(stamp, text)
-        elif wants_to_run and made_from_this and _holds(lock[name], [*stage["deps"], *outputs(stage)], hashes):
-            for path in files:
+    for names in _jobs(stages):
+        job = {name: stages[name] for name in names}
+        stamps = {}
+        for name, stage in job.items():
+            params = read_params(root, stage)
+            own = {path: hashes.of(path) for path in stage["deps"] if path not in produced}
+            content = {"cmd": stage["cmd"], "sources": own, "params": params}
+            stamps[root / ".stage" / f"{name}.txt"] = json.dumps(content, indent=1, sort_keys=True, default=str)
+            sizes = {path: _size(root / path) for path in outputs(stage)}
+            reasons[name] = differences(stage, params, own, sizes, lock.get(name))
+        _write({stamp: text for stamp, text in stamps.items() if not _holds_text(stamp, text)})
+        written = {path: root / path for stage in job.values() for path in outputs(stage)}
+        read = {path for stage in job.values() for path in stage["deps"]} & produced - written.keys()
+        inputs = [*stamps, *(root / path for path in read)]
+        made_from_this = not any(reasons[name] for name in job) and all(path.exists() for path in inputs)
+        missing = [path for path in written.values() if not path.exists()]
+        wants_to_run = not missing and written and _newest(inputs) > min(map(_time, written.values()))
+        if not made_from_this and not wants_to_run and len(missing) < len(written):
+            # Snakemake would leave missing what is not asked for itself: an input, or one of several outputs.
+            _write(stamps)
+        elif made_from_this and wants_to_run and all(_holds(lock[name], job[name], hashes) for name in job):
+            for path in written.values():
                 _touch(path)
     return reasons
+
+
+def _jobs(stages: Mapping[str, Stage]) -> list[list[str]]:
+    """Names of the stages that each job of Snakemake's runs, in their order: a check runs behind its report."""
+    checks = {f"report-{name.removeprefix('check-')}": name for name in stages if name.startswith("check-")}
+    others = [name for name in stages if not name.startswith("check-")]
+    return [[name, checks[name]] if name in checks else [name] for name in others]
+
+
+def _holds_text(path: Path, text: str) -> bool:
+    return path.exists() and path.read_text(encoding="utf-8") == text
+
+
+def _write(texts: Mapping[Path, str]) -> None:
+    for path, text in texts.items():
+        write_text(path, text)
 
 
 def outputs(stage: Stage) -> list[str]:
@@ -81,8 +99,9 @@ def read_params(root: Path, stage: Stage) -> dict[str, Any]:
     return values
 
 
-def _holds(entry: Stage, paths: list[str], hashes: _Hashes) -> bool:
-    """Whether the files on disk are those of dvc.lock."""
+def _holds(entry: Stage, stage: Stage, hashes: _Hashes) -> bool:
+    """Whether the files on disk that a stage reads and writes are those of dvc.lock."""
+    paths = [*stage["deps"], *outputs(stage)]
     recorded = {item["path"]: item.get("md5") for kind in ("deps", "outs") for item in entry.get(kind, [])}
     return all(hashes.of(path) is not None and recorded.get(path) == hashes.of(path) for path in paths)
 
@@ -130,6 +149,11 @@ def _read_lock(root: Path) -> dict[str, Stage]:
     except (OSError, UnicodeDecodeError, UserError):
         return {}
     return stages if isinstance(stages, dict) else {}
+
+
+def _newest(paths: list[Path]) -> float:
+    """The latest time of those that are there; at least one is."""
+    return max(_time(path) for path in paths if path.exists())
 
 
 def _time(path: Path) -> float:

@@ -75,6 +75,13 @@ class Report(Section):
     """What the report judges by."""
 
     success_goal: float = Field(ge=0, le=1, description="the success rate that the policy should reach, as a fraction")
+    allowed_drop: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="how much of the success rate, as a fraction, any seed may lose from the training to the reference "
+        "physics, 0.1 if left out; where one loses more, the last check after the report fails",
+    )
 
 
 class ExperimentFile(Section):

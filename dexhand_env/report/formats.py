@@ -25,6 +25,11 @@ def percent_interval(interval: tuple[float, float] | list[float]) -> str:
     return f"{_tenths(low).removesuffix(NBSP + '%')}{EN_DASH}{_tenths(high)}"
 
 
+def points(fraction: float) -> str:
+    """A difference of rates in percentage points."""
+    return f"{100.0 * fraction:.1f}".removesuffix(".0").replace("-", MINUS)
+
+
 def _tenths(tenths: int) -> str:
     text = f"{tenths / 10:.1f}".removesuffix(".0")
     return f"{text}{NBSP}%"

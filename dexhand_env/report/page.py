@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from dexhand_env.report import formats
 from dexhand_env.report.charts import Chart, distribution, learning_curve, terms_chart
+from dexhand_env.report.drop import TRAINING, Drop, largest_drop
 from dexhand_env.report.join import JoinedCondition
 from dexhand_env.report.replay import RecordedScene, client_document
 from dexhand_env.report.results import Results
@@ -89,6 +90,7 @@ def render_page(
             variants=variants,
             goal=goal,
             headline=_primary(joined),
+            drop=_drop(joined, results.config.report.allowed_drop),
             scale=Scale.holding(bounds),
             selection_scales={
                 seed.seed: Scale.holding(candidate.interval[0] for candidate in seed.selection.candidates)
@@ -149,7 +151,16 @@ def _by_condition(results: Results, column: str) -> dict[str, Any]:
 
 def _primary(joined: Mapping[str, JoinedCondition]) -> str:
     """The condition that the headline judges: the physics trained with, or the first where that was not evaluated."""
-    return "training" if "training" in joined else next(iter(joined))
+    return TRAINING if TRAINING in joined else next(iter(joined))
+
+
+def _drop(joined: Mapping[str, JoinedCondition], allowed: float) -> Drop | None:
+    """What the last check of the pipeline looks at, see :mod:`dexhand_env.stages.check`."""
+    rates = {
+        name: {seed: run["success_rate"] for seed, run in condition.per_seed.items()}
+        for name, condition in joined.items()
+    }
+    return largest_drop(rates, allowed)
 
 
 def _provenance(results: Results) -> dict[str, str]:
@@ -184,6 +195,7 @@ def environment() -> jinja2.Environment:
     )
     made.filters.update(
         percent=formats.percent,
+        points=formats.points,
         interval=formats.percent_interval,
         integer=formats.integer,
         number=formats.number,

@@ -24,6 +24,7 @@ class Recorded(BaseModel):
 
 class ReportSettings(Recorded):
     success_goal: Fraction
+    allowed_drop: Fraction
 
 
 class Difference(Recorded):

@@ -32,6 +32,7 @@ OUTPUT |= {
     "select-Tiny-1": "results/Tiny/seed1/best.pth",
     "evaluate-Tiny-1": "results/Tiny/seed1/evaluation.json",
     "report-Tiny": "results/Tiny/report.html",
+    "check-Tiny": "results/Tiny/checked.json",
 }
 STAGES = ["plan", *(stage for stage in OUTPUT if stage != "plan")]
 

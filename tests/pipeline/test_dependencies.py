@@ -26,7 +26,7 @@ CHECKED_BY_PLAN |= {"dexhand_env/config/base_task.py", "dexhand_env/cfg/task_def
 CHECKED_BY_PLAN |= {"dexhand_env/cfg/task/BaseTask.yaml", "dexhand_env/cfg/train/BaseTaskPPO.yaml"}
 
 STAGES = ["plan", *(f"validate-Tiny-{section}" for section in ("train", "selection", "evaluation", "report"))]
-STAGES += ["train-Tiny-1", "select-Tiny-1", "evaluate-Tiny-1", "report-Tiny"]
+STAGES += ["train-Tiny-1", "select-Tiny-1", "evaluate-Tiny-1", "report-Tiny", "check-Tiny"]
 
 
 def declared(clone: Clone, stage: str) -> tuple[set[str], set[str]]:

@@ -58,7 +58,7 @@ def write_results(
             "experiment": experiment,
             "task": "BaseTask",
             "seeds": list(seeds),
-            "report": {"success_goal": 0.95},
+            "report": {"success_goal": 0.95, "allowed_drop": 0.1},
             "config": config,
             "differences": [*DIFFERENCES, *([{"key": "note", "default": None, "value": note}] if note else [])],
         },

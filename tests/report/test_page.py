@@ -7,6 +7,8 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +18,7 @@ from dexhand_env.report import formats
 from dexhand_env.report.page import json_for_script
 from dexhand_env.stages.report import write_report
 
-from .synthetic import write_results
+from .synthetic import edit_json, write_results
 
 HOSTILE = '</script><script>alert(1)</script><img src=x onerror="alert(2)">\'"&<!--'
 MIB = 2**20
@@ -61,6 +63,24 @@ def test_the_verdict_comes_first_with_its_interval(reported: Path) -> None:
     assert formats.percent(evaluation["success_rate"]).replace("\u00a0", " ") in text[:400]
     assert formats.percent_interval(evaluation["interval"]).replace("\u00a0", " ") in text[:400]
     assert "1,024 fresh episodes" in text[:400]
+
+
+def test_the_verdict_says_that_the_last_check_fails(recorded: Path) -> None:
+    edit_json(recorded / "config/report.json", report={"success_goal": 0.95, "allowed_drop": 0.0})
+    evaluation = json.loads((recorded / "seed42/evaluation.json").read_text(encoding="utf-8"))
+    reference = evaluation["conditions"]["reference"]
+    fewer = {"successes": 32, "success_rate": 0.5, "interval": [0.38, 0.62]}
+    edit_json(
+        recorded / "seed42/evaluation.json", conditions={**evaluation["conditions"], "reference": reference | fewer}
+    )
+    episodes = pyarrow.parquet.read_table(recorded / "seed42/episodes.parquet").to_pydict()
+    succeeded = [index % 2 == 0 for index in range(64)]
+    episodes["success"] = [*episodes["success"][:64], *succeeded]
+    pyarrow.parquet.write_table(pyarrow.table(episodes), recorded / "seed42/episodes.parquet")
+    write_report(recorded)
+    text = _Outline(_page(recorded)).text
+    assert "BaseTask misses its goal and depends on its simulator" in text[:300]
+    assert "loses 46.9 points of success, more than the 0 that report.allowed_drop allows" in text[:1000]
 
 
 def test_the_page_says_what_was_run_and_how_to_run_it_again(reported: Path) -> None:

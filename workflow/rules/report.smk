@@ -1,7 +1,8 @@
 rule report:
-    """Join the seeds and write one page about the experiment."""
+    """Join the seeds, write one page about the experiment, and fail where the last check does: the page stays all the same."""
     input:
         ".stage/report-{experiment}.txt",
+        ".stage/check-{experiment}.txt",
         "results/{experiment}/config/report.json",
         of_every_seed(
             "results/{experiment}/seed{seed}/history.csv",
@@ -17,13 +18,14 @@ rule report:
         "results/{experiment}/report.html",
         "results/{experiment}/evaluation.json",
         "results/{experiment}/stages/report.json",
+        "results/{experiment}/checked.json",
     log:
         "logs/report-{experiment}.log",
     conda:
         "../envs/dexhand.yaml"
     params:
-        stages="report-{experiment}",
-        why=explain(REASONS, "report-{experiment}"),
+        stages="report-{experiment} check-{experiment}",
+        why=explain(REASONS, "report-{experiment}", "check-{experiment}"),
     message:
         "Writing the report of {wildcards.experiment} ({params.why})"
     shell:
