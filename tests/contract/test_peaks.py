@@ -20,16 +20,19 @@ POSES = [[*CUBE.position_m, 1.0, 0.0, 0.0, 0.0], [*BALL.position_m, 1.0, 0.0, 0.
 
 
 def peaks(sim: Simulation) -> torch.Tensor:
-    """(num_envs, 5 + objects), copied."""
-    return torch.cat((sim.peak_fingertip_forces, sim.object_penetrations), dim=1).clone()
+    """(num_envs, 5 + 2 objects), copied."""
+    return torch.cat((sim.peak_fingertip_forces, sim.object_penetrations, sim.hand_penetrations), dim=1).clone()
 
 
 def step_by_step(begin: torch.Tensor, targets: torch.Tensor) -> np.ndarray:
-    """The same by one MjData, from its contacts; (control steps, 5 + objects)."""
+    """The same by one MjData, from its contacts; (control steps, 5 + 2 objects)."""
     model = compile_scene(WITH_OBJECTS, CONVERGED)
     data = mujoco.MjData(model)
     data.qpos[:26] = begin.numpy()
-    found = np.zeros((len(targets), 5 + len(WITH_OBJECTS.objects)))
+    base = model.body("floating_base").id
+    hand = {body for body in range(model.nbody) if model.body_rootid[body] == base}
+    objects = len(WITH_OBJECTS.objects)
+    found = np.zeros((len(targets), 5 + 2 * objects))
     for row, target in zip(found, targets):
         data.ctrl[:] = target.numpy()
         for _ in range(CONVERGED.substeps):
@@ -40,6 +43,8 @@ def step_by_step(begin: torch.Tensor, targets: torch.Tensor) -> np.ndarray:
                 for column, item in enumerate(WITH_OBJECTS.objects, start=5):
                     if model.geom(item.name).id in contact.geom:
                         row[column] = max(row[column], -contact.dist)
+                        if any(model.geom(geom).bodyid[0] in hand for geom in contact.geom):
+                            row[column + objects] = max(row[column + objects], -contact.dist)
     return found
 
 
@@ -75,6 +80,7 @@ def test_an_object_at_rest_lies_hardly_in_the_table(backend: Backend) -> None:
         sim.step()
     assert not sim.peak_fingertip_forces.any()
     assert ((sim.object_penetrations > 0.0) & (sim.object_penetrations < 2e-4)).all()
+    assert not sim.hand_penetrations.any()
 
 
 def test_reset_and_restoring_forget_them_in_their_worlds_only(backend: Backend) -> None:
@@ -110,3 +116,20 @@ def test_watching_changes_no_motion(backend: Backend) -> None:
         push(sim, sim.joint_targets, 8)
     for name in ("joint_positions", "joint_velocities", "object_positions"):
         backend.assert_same(getattr(watched, name), getattr(unseen, name))
+
+
+def test_the_hands_depth_is_told_from_the_tables(backend: Backend) -> None:
+    """In one world the cube is put onto a fingertip in the air, in the other deep into the table."""
+    sim = backend.make(WITH_OBJECTS, num_envs=2)
+    peaks(sim)
+    begin, poses = joints(2), torch.tensor(POSES).repeat(2, 1, 1)
+    sim.reset(every(sim), begin, poses)
+    poses[0, 0, :3] = sim.site_poses(["r_f_link2_tip"])[0][0, 0].cpu()
+    poses[1, 0, 2] -= 0.01
+    sim.reset(every(sim), begin, poses)
+    sim.step()
+    hand, anything = sim.hand_penetrations[:, 0].cpu(), sim.object_penetrations[:, 0].cpu()
+    assert hand[0] > 2e-3
+    assert hand[0] == anything[0]
+    assert hand[1] == 0.0
+    assert anything[1] > 2e-3

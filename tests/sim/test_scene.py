@@ -9,7 +9,7 @@ import pytest
 from dexhand_env.config.physics import load_physics, physics_names
 from dexhand_env.hand.joints import joint_names
 from dexhand_env.sim.mujoco_model import compile_scene
-from dexhand_env.sim.scene import Scene, SceneObject
+from dexhand_env.sim.scene import Actuation, Scene, SceneObject
 
 OBJECTS = (
     SceneObject("brick", "box", (0.02, 0.03, 0.04), mass_kg=0.2, position_m=(0.1, 0.2, 0.3)),
@@ -56,6 +56,24 @@ def test_a_presets_values_reach_the_model(name: str) -> None:
     assert option.solver == mujoco.mjtSolver.mjSOL_NEWTON
     assert option.jacobian == mujoco.mjtJacobian.mjJAC_DENSE
     assert option.cone == mujoco.mjtCone.mjCONE_ELLIPTIC
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_a_task_decides_how_hard_its_hand_pushes(side: str) -> None:
+    """A softer base is damped as well; nothing but the base's gains and the fingers' torques differs."""
+    own, soft = (
+        compile_scene(Scene(side=side, actuation=actuation), load_physics("default"))
+        for actuation in (Actuation(), Actuation(base_stiffness_factor=0.25, finger_torque_limit_n_m=0.5))
+    )
+    base, fingers = slice(6), slice(6, 26)
+    np.testing.assert_allclose(soft.actuator_gainprm[base, 0], 0.25 * own.actuator_gainprm[base, 0])
+    np.testing.assert_allclose(soft.actuator_biasprm[base, 1], 0.25 * own.actuator_biasprm[base, 1])
+    np.testing.assert_allclose(soft.dof_damping[base], 0.5 * own.dof_damping[base])
+    np.testing.assert_array_equal(soft.actuator_forcerange[base], own.actuator_forcerange[base])
+    np.testing.assert_array_equal(soft.actuator_gainprm[fingers], own.actuator_gainprm[fingers])
+    np.testing.assert_array_equal(soft.dof_damping[fingers], own.dof_damping[fingers])
+    np.testing.assert_array_equal(soft.actuator_forcerange[fingers], [[-0.5, 0.5]] * 20)
+    np.testing.assert_array_equal(own.actuator_forcerange[fingers], [[-2.0, 2.0]] * 20)
 
 
 def test_what_must_touch_does() -> None:
