@@ -13,12 +13,15 @@ import altair as alt
 import numpy as np
 from numpy.typing import NDArray
 
+from dexhand_env.report.formats import percent
 from dexhand_env.report.records import History
+from dexhand_env.report.sweeps import Sweep, Tested
 
 # Readable on white and on near-black alike, and apart for the common kinds of colour blindness.
 PALETTE = ["#3b82f6", "#e8710a", "#12a37f", "#c2528b", "#a58b00", "#7c6cf0", "#d64545", "#00a3c7", "#7a9a1f", "#8a8f98"]
 MAX_POINTS = 240
 BINS = 40
+QUIET: dict[str, Any] = {"color": "currentColor", "opacity": 0.5}
 
 Spec = dict[str, Any]
 
@@ -78,6 +81,48 @@ def terms_chart(histories: Mapping[int, History], prefix: str, title: str) -> Ch
     legend = _legend(name.removeprefix(prefix + "/") for name in names)
     summary = ", ".join(name for name, _ in legend)
     return Chart(title, summary, _finished(_lines(rows, legend, zero=True, height=260)), legend)
+
+
+def sweep_curve(sweep: Sweep, goal: float) -> Chart | None:
+    """Success over the number that some tests vary, with intervals; None where too few do.
+
+    What the policy was trained with is marked: a value by a line, a range by a band with its success across it.
+    """
+    if not sweep.is_curve:
+        return None
+    rows = [_sweep_row(test) for test in sweep.tests if test.value is not None]
+    y = alt.Y(
+        "rate:Q", title=None, axis=alt.Axis(format=".0~%", tickCount=4), scale=alt.Scale(domainMax=1.0, zero=False)
+    )
+    base = alt.Chart(alt.InlineData(values=rows), height=150).encode(
+        x=alt.X("value:Q", title=None, axis=alt.Axis(format="~g", tickCount=5), scale=alt.Scale(zero=False)),
+        tooltip=[
+            alt.Tooltip("value:Q", title=sweep.key, format="~g"),
+            alt.Tooltip("rate:Q", title="success", format=".1%"),
+            alt.Tooltip("low:Q", title="from", format=".1%"),
+            alt.Tooltip("high:Q", title="to", format=".1%"),
+        ],
+    )
+    layers = [
+        alt.Chart(alt.InlineData(values=[{"rate": goal}])).mark_rule(strokeDash=[4, 4], **QUIET).encode(y=y),
+        base.mark_line(color=PALETTE[0], strokeWidth=1.5).encode(y=y),
+        base.mark_rule(color=PALETTE[0], strokeWidth=2).encode(y=alt.Y("low:Q"), y2="high:Q"),
+        base.mark_circle(color=PALETTE[0], size=50, opacity=1).encode(y=y),
+    ]
+    if sweep.trained is not None:
+        low, high = sweep.trained
+        trained = alt.Chart(alt.InlineData(values=[{"low": low, "high": high}])).encode(x=alt.X("low:Q"))
+        band = trained.mark_rect(fill="currentColor", fillOpacity=0.1).encode(x2="high:Q")
+        layers.insert(0, trained.mark_rule(**QUIET) if low == high else band)
+    summary = ", ".join(
+        f"{test.label}{' (trained)' * test.trained}: {percent(test.joined.success_rate)}" for test in sweep.tests
+    )
+    return Chart(sweep.key, summary, _finished(alt.layer(*layers)), [])
+
+
+def _sweep_row(test: Tested) -> dict[str, Any]:
+    low, high = test.joined.interval
+    return {"value": test.value, "rate": _short(test.joined.success_rate), "low": _short(low), "high": _short(high)}
 
 
 def distribution(values: Mapping[str, NDArray[Any]], title: str) -> Chart | None:

@@ -12,12 +12,14 @@ import jinja2
 from markupsafe import Markup
 
 from dexhand_env.report import formats
-from dexhand_env.report.charts import Chart, distribution, learning_curve, terms_chart
+from dexhand_env.report.charts import Chart, distribution, learning_curve, sweep_curve, terms_chart
 from dexhand_env.report.drop import TRAINING, Drop, largest_drop
+from dexhand_env.report.heat import heat_gradient, heat_style
 from dexhand_env.report.join import JoinedCondition
 from dexhand_env.report.replay import RecordedScene, client_document
 from dexhand_env.report.results import Results
 from dexhand_env.report.settings import settings_tree, value_text
+from dexhand_env.report.sweeps import sweeps
 from dexhand_env.report.table import episode_payload
 
 CURVES = (
@@ -69,8 +71,11 @@ def render_page(
     """
     import vl_convert
 
-    charts = _charts(results)
-    goal = results.config.report.success_goal
+    headline, goal = _primary(joined), results.config.report.success_goal
+    changes = {name: variant.changes for name, variant in results.seeds[0].evaluation.variants.items()}
+    tested = sweeps(joined, variants, changes, headline)
+    curves = [sweep_curve(sweep, goal) for sweep in tested]
+    charts = {**_charts(results), "sweeps": [chart for chart in curves if chart is not None]}
     bounds = [goal, *(condition.lowest for condition in joined.values())]
     payload = {
         "charts": {
@@ -89,7 +94,11 @@ def render_page(
             joined=joined,
             variants=variants,
             goal=goal,
-            headline=_primary(joined),
+            sweeps=tested,
+            heat=Scale.holding(test.success_rate for test in (*joined.values(), *variants.values())),
+            heat_style=heat_style,
+            heat_gradient=heat_gradient(),
+            headline=headline,
             drop=_drop(joined, results.config.report.allowed_drop),
             scale=Scale.holding(bounds),
             selection_scales={

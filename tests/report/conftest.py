@@ -8,13 +8,13 @@ import pytest
 
 from dexhand_env.stages.report import write_report
 
-from .synthetic import write_results
+from .synthetic import VARIANTS, write_results
 
 
 @pytest.fixture(scope="session")
 def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """results/BaseTask of one seed, report and joined evaluation written."""
-    folder = write_results(tmp_path_factory.mktemp("results"))
+    """results/BaseTask of one seed with some variants, report and joined evaluation written."""
+    folder = write_results(tmp_path_factory.mktemp("results"), variants=VARIANTS)
     write_report(folder)
     return folder
 

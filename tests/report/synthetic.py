@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,11 @@ DIFFERENCES = [
     {"key": "env.sim.physics", "default": "default", "value": "fast"},
     {"key": "train.params.config.gamma", "default": 0.99, "value": 0.9},
 ]
+VARIANTS: dict[str, tuple[float, list[dict[str, Any]]]] = {
+    "slow": (0.7, [{"key": "env.speed_limit", "default": 1.0, "value": 0.5}]),
+    "fast": (0.9, [{"key": "env.speed_limit", "default": 1.0, "value": 2.0}]),
+    "left hand": (0.4, [{"key": "env.hand.side", "default": "right", "value": "left"}]),
+}
 PHYSICS: dict[str, dict[str, Any]] = {
     "training": {"name": "fast", "timestep_s": 0.01, "substeps": 2},
     "reference": {"name": "reference", "timestep_s": 0.001, "substeps": 20},
@@ -45,10 +51,12 @@ def write_results(
     episodes: int = 1024,
     success_rate: float = 0.982,
     note: str = "",
+    variants: Mapping[str, tuple[float, list[dict[str, Any]]]] | None = None,
 ) -> Path:
     """Write ``folder``/<experiment> as a finished pipeline leaves it, without the report; returns that folder.
 
-    ``note`` is put wherever a user's own text can stand: outcomes, versions, settings, physics names.
+    ``note`` is put wherever a user's own text can stand: outcomes, versions, settings, physics names. ``variants`` have
+    each a success rate and the changes that evaluation.json records, and a quarter of the episodes.
     """
     root = folder / experiment
     config = {**CONFIG, "note": note} if note else CONFIG
@@ -64,22 +72,43 @@ def write_results(
         },
     )
     for seed in seeds:
-        _write_seed(root / f"seed{seed}", experiment, seed, episodes, success_rate, note)
+        _write_seed(root / f"seed{seed}", experiment, seed, episodes, success_rate, note, variants or {})
     return root
 
 
-def _write_seed(root: Path, experiment: str, seed: int, episodes: int, success_rate: float, note: str) -> None:
+def _write_seed(
+    root: Path,
+    experiment: str,
+    seed: int,
+    episodes: int,
+    success_rate: float,
+    note: str,
+    variants: Mapping[str, tuple[float, list[dict[str, Any]]]],
+) -> None:
     random = np.random.default_rng(seed)
     _write_history(root / "history.csv", random)
     _write_selection(root / "selection.json", experiment, seed)
     tables = {name: _episodes(random, name, episodes, success_rate, note) for name in PHYSICS}
-    columns = {key: np.concatenate([table[key] for table in tables.values()]) for key in tables["training"]}
+    varied = {name: _episodes(random, name, episodes // 4, rate, note) for name, (rate, _) in variants.items()}
+    columns = {
+        key: np.concatenate([table[key] for table in (*tables.values(), *varied.values())])
+        for key in tables["training"]
+    }
     pyarrow.parquet.write_table(pyarrow.table(columns), root / "episodes.parquet")
     conditions = {name: _condition(table, name, note) for name, table in tables.items()}
+    others = {
+        name: {**_condition(table, "training", note), "changes": variants[name][1]} for name, table in varied.items()
+    }
     checkpoint = "checkpoint_120.pth"
     write_json(
         root / "evaluation.json",
-        {"experiment": experiment, "seed": seed, "checkpoint": checkpoint, "conditions": conditions},
+        {
+            "experiment": experiment,
+            "seed": seed,
+            "checkpoint": checkpoint,
+            "conditions": conditions,
+            "variants": others,
+        },
     )
     np.savez_compressed(root / "replays.npz", **replay_arrays())
     started = {"train": ("05:10:02", 71.4), "select": ("05:11:16", 18.9), "evaluate": ("05:11:38", 64.2)}
@@ -138,7 +167,7 @@ def _write_selection(path: Path, experiment: str, seed: int) -> None:
 
 
 def _episodes(random: np.random.Generator, name: str, count: int, rate: float, note: str) -> dict[str, Any]:
-    success = np.arange(count) % round(1.0 / max(1.0 - rate, 1e-9)) != 7
+    success = np.diff(np.floor(np.arange(count + 1) * rate)) > 0.0  # evenly spread
     length = np.where(success, random.integers(18, 70, count), 100)
     spread = np.where(success, 1.0, 3.0)
     return {

@@ -99,6 +99,16 @@ def test_the_page_says_what_was_run_and_how_to_run_it_again(reported: Path) -> N
         assert expected in text
 
 
+def test_the_heat_map_names_what_was_changed_and_the_curve_what_was_trained(reported: Path) -> None:
+    text = _Outline(_page(reported)).text
+    assert "speed_limit 0.5 69.9 %" in text
+    assert "1 (trained with) 98.1 %" in text
+    assert "right (trained with) 98.1 %" in text
+    assert "left hand 39.8 %" in text
+    label = 'aria-label="speed_limit: 0.5: 69.9\u00a0%, 1 (trained): 98.1\u00a0%, 2: 89.8\u00a0%"'
+    assert label in _page(reported)
+
+
 def test_the_page_names_no_address_to_fetch(reported: Path) -> None:
     outline = _Outline(_page(reported))
     assert "src" not in outline.attributes
