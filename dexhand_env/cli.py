@@ -248,7 +248,7 @@ def compare(experiments: Annotated[list[str], typer.Argument(help="Their names, 
 def video(
     experiment: Experiment,
     seed: Seed,
-    replay: Annotated[str, typer.Option(help="Which replay: best, median, worst, ...")] = "best",
+    replay: Annotated[str, typer.Option(help="Which replay: best, median, worst, failure_timeout, ...")] = "best",
     output: Annotated[
         Optional[Path], typer.Option(help="The mp4.", show_default="results/<Experiment>/seed<k>/<replay>.mp4")
     ] = None,

@@ -13,7 +13,15 @@ from pydantic import Field
 from dexhand_env.errors import UserError
 from dexhand_env.report.charts import Chart, compared_curve
 from dexhand_env.report.difference import Counted, Difference, difference_of, holm
-from dexhand_env.report.page import CONTENT_POLICY, Scale, environment, json_for_script, own_code, resource
+from dexhand_env.report.page import (
+    CONTENT_POLICY,
+    Scale,
+    drawing_code,
+    environment,
+    json_for_script,
+    own_code,
+    resource,
+)
 from dexhand_env.report.records import Fraction, History, Recorded, ReportConfig, read_history, read_json
 from dexhand_env.report.settings import value_text
 
@@ -137,8 +145,6 @@ def render_comparison(experiments: Sequence[Compared], missing: Sequence[Missing
         experiments: with results, at least one.
         missing: without.
     """
-    import vl_convert
-
     histories = {experiment.name: experiment.histories for experiment in experiments}
     charts = [compared_curve(histories, column, title) for column, title in CURVES]
     drawn: list[Chart] = [chart for chart in charts if chart is not None]
@@ -156,7 +162,7 @@ def render_comparison(experiments: Sequence[Compared], missing: Sequence[Missing
             content_policy=CONTENT_POLICY,
             style=own_code(resource("style.css")),
             script=own_code(resource("charts.js") + resource("comparison.js")),
-            vega=own_code(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")),
+            vega=drawing_code(),
             payload=json_for_script({"charts": {f"curves-{index}": chart.spec for index, chart in enumerate(drawn)}}),
         )
     )

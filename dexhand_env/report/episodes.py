@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dexhand_env.errors import UserError
 from dexhand_env.report.records import allowed_files_hint
 
+FAILURE = "failure_"  # replays of further kinds of failure: this and the outcome
 FIXED_COLUMNS = ("condition", "episode", "seed", "success", "outcome", "return", "length_steps")
 
 
@@ -41,6 +42,7 @@ class EpisodeTable:
 class Replay:
     """One recorded episode; poses are in world axes, metres, quaternions w x y z.
 
+    ``train_seed`` is named where it is not the first.
     ``positions_m`` (T, B, 3), ``quaternions`` (T, B, 4); the goal's are (B, 3) and (B, 4), or None without a goal.
     ``objects``: shape and MuJoCo's sizes (half lengths or radius first, m) of the bodies that are not the hand's.
     """
@@ -52,8 +54,16 @@ class Replay:
     goal_quaternions: NDArray[np.float32] | None
     episode: int
     success: bool
+    outcome: str
     total_return: float
     objects: dict[str, tuple[str, tuple[float, ...]]]
+    train_seed: int | None = None
+
+    @property
+    def title(self) -> str:
+        """The name for a reader."""
+        kind = self.name.removeprefix(FAILURE)
+        return f"Failure: {kind.replace('_', ' ')}" if kind != self.name else self.name.capitalize()
 
 
 @dataclass(frozen=True)
@@ -140,6 +150,7 @@ def _replay(arrays: dict[str, NDArray[Any]], name: str, bodies: int, path: Path)
         goal_quaternions=poses("goal_quaternions", 4, 0) if has_goal else None,
         episode=int(arrays[f"{name}_episode"]),
         success=bool(arrays[f"{name}_success"]),
+        outcome=str(arrays[f"{name}_outcome"]),
         total_return=float(arrays[f"{name}_return"]),
         objects=_objects(arrays, name, path),
     )

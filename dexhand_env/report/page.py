@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -69,8 +70,6 @@ def render_page(
         variants: its variants joined likewise.
         scenes: the replays of the first seed, see :func:`dexhand_env.report.replay.record_scenes`.
     """
-    import vl_convert
-
     headline, goal = _primary(joined), results.config.report.success_goal
     changes = {name: variant.changes for name, variant in results.seeds[0].evaluation.variants.items()}
     tested = sweeps(joined, variants, changes, headline)
@@ -113,11 +112,18 @@ def render_page(
             content_policy=CONTENT_POLICY,
             style=own_code(resource("style.css")),
             script=own_code(resource("charts.js") + resource("page.js")),
-            # Tooltips and charts: Vega-Lite's own bundle out of the installed package, nothing is downloaded.
-            vega=own_code(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")),
+            vega=drawing_code(),
             payload=json_for_script(payload),
         )
     )
+
+
+@functools.cache
+def drawing_code() -> Markup:
+    """What draws charts and tooltips: Vega-Lite's own bundle out of the installed package, nothing is downloaded."""
+    import vl_convert
+
+    return own_code(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
 
 
 def json_for_script(value: Any) -> Markup:

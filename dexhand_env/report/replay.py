@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
+import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from dexhand_env.hand.visual import VisualMesh
 
 FRAME_S = 1.0 / 30.0
+MOST_FRAMES = 600  # of one replay; longer ones jump, so that the page stays small
 HOLD_S = 0.8  # the last pose stays this long before the replay starts again
 GOAL_COLOUR = (46, 134, 222)
 GOAL_OPACITY = 0.35
@@ -160,6 +162,6 @@ def _add_goal_body(scene: viser.SceneApi, name: str, mesh: VisualMesh) -> viser.
 
 
 def _frame_indices(steps: int, control_dt_s: float) -> list[int]:
-    """The recorded steps to show: about 30 a second, the first and the last always."""
-    stride = max(1, round(FRAME_S / control_dt_s))
+    """The recorded steps to show: about 30 a second, but few enough; the first and the last always."""
+    stride = max(1, round(FRAME_S / control_dt_s), math.ceil(steps / MOST_FRAMES))
     return sorted({*range(0, steps, stride), steps - 1})

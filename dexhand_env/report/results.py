@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dexhand_env.errors import UserError
-from dexhand_env.report.episodes import EpisodeTable, Replays, read_episodes, read_replays
+from dexhand_env.report.episodes import FAILURE, EpisodeTable, Replays, read_episodes, read_replays
 from dexhand_env.report.records import (
     Evaluation,
     History,
@@ -48,6 +48,17 @@ class Results:
     def variants(self) -> list[str]:
         """Variants of the task that every seed was tested in."""
         return list(self.seeds[0].evaluation.variants)
+
+
+def shown_replays(results: Results) -> Replays:
+    """The replays that the page shows: the first seed's, and failures of kinds that only other seeds met."""
+    first, *others = results.seeds
+    shown = list(first.replays.episodes)
+    for seed in others:
+        for replay in reversed(seed.replays.episodes):
+            if not replay.success and replay.outcome not in {other.outcome for other in shown}:
+                shown.append(replace(replay, name=FAILURE + replay.outcome, train_seed=seed.seed))
+    return replace(first.replays, episodes=shown)
 
 
 def read_results(folder: Path) -> Results:

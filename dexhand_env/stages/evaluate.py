@@ -2,8 +2,8 @@
 
     python -m dexhand_env.stages.evaluate <Experiment> <seed>
 
-Every episode is played once and to its end, without exploration noise. Three of the training condition are kept as
-replays: the best (highest return), the median, the worst.
+Every episode is played once and to its end, without exploration noise. Some of the training condition are kept as
+replays: the best (highest return), the median, the worst, and a failure of each further kind.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from dexhand_env.sim.scene import Scene
 
 REPLAYED_CONDITION = "training"
+FAILURE = "failure_"
+MOST_FAILURES = 4  # kinds of failure, the most frequent first: each replay adds to the report's size
 
 
 def evaluate(experiment: str, seed: int) -> None:
@@ -129,16 +131,28 @@ def _parquet(tables: dict[str, EpisodeTable]) -> bytes:
     return buffer.getvalue()
 
 
+def replayed_episodes(table: EpisodeTable) -> dict[str, int]:
+    """Index of each episode that is kept, by the name of its replay: best, median, worst, failure_<outcome>."""
+    import numpy as np
+
+    # A failed episode never outranks a successful one.
+    order = np.lexsort((table.returns, table.success))
+    chosen = {"best": int(order[-1]), "median": int(order[len(order) // 2]), "worst": int(order[0])}
+    kinds = Counter(table.outcomes[~table.success].tolist()).most_common(MOST_FAILURES)
+    shown = {table.outcomes[episode] for episode in chosen.values()}
+    for kind in (kind for kind, _ in kinds if kind not in shown):
+        alike = order[table.outcomes[order] == kind]
+        chosen[FAILURE + kind] = int(alike[len(alike) // 2])
+    return chosen
+
+
 def _replays(config: Any, physics: Physics, table: EpisodeTable, motion: Trajectories) -> bytes:
     import numpy as np
 
     from dexhand_env.sim.kinematics import body_trajectory
     from dexhand_env.tasks.registry import simulated_scene
 
-    scene = simulated_scene(config)
-    # A failed episode never outranks a successful one.
-    order = np.lexsort((table.returns, table.success))
-    chosen = {"best": order[-1], "median": order[len(order) // 2], "worst": order[0]}
+    scene, chosen = simulated_scene(config), replayed_episodes(table)
     arrays: dict[str, Any] = {"names": list(chosen), "control_dt_s": physics.control_dt_s, "meshes_side": scene.side}
     for name, episode in chosen.items():
         steps = int(table.lengths[episode])
@@ -147,9 +161,10 @@ def _replays(config: Any, physics: Physics, table: EpisodeTable, motion: Traject
         replay: dict[str, Any] = {
             "positions": positions,
             "quaternions": quaternions,
-            "episode": int(episode),
+            "episode": episode,
             "seed": int(table.seeds[episode]),
             "success": bool(table.success[episode]),
+            "outcome": str(table.outcomes[episode]),
             "return": float(table.returns[episode]),
         }
         if motion.goal_joints is not None:

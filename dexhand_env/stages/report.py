@@ -29,11 +29,11 @@ def write_report(folder: Path) -> Path:
     from dexhand_env.report.join import join_conditions, join_variants, joined_evaluation
     from dexhand_env.report.page import render_page
     from dexhand_env.report.replay import record_scenes
-    from dexhand_env.report.results import read_results
+    from dexhand_env.report.results import read_results, shown_replays
 
     results = read_results(folder)
     joined, variants = join_conditions(results), join_variants(results)
-    replays = results.seeds[0].replays
+    replays = shown_replays(results)
     scenes = record_scenes(replays, visual_meshes(replays.side), body_names(replays.side))
     page = render_page(results, joined, variants, scenes)
     write_json(folder / "evaluation.json", joined_evaluation(results, joined, variants))

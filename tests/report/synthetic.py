@@ -20,6 +20,7 @@ from dexhand_env.hand.model import hand_element
 from dexhand_env.intervals import wilson_interval
 
 CONTROL_DT_S = 0.02
+REPLAYS = ["best", "median", "worst", "failure_out_of_reach"]
 TERMS = {"position": -0.09, "rotation": -0.05, "fingers": -0.11, "action_rate": -0.004, "success": 0.12}
 CONFIG = {
     "task": "BaseTask",
@@ -207,7 +208,7 @@ def replay_arrays(side: str = "right", steps: int = 60) -> dict[str, Any]:
     data = mujoco.MjData(model)
     bodies = [model.body(name).id for name in body_names(side)]
     arrays: dict[str, Any] = {
-        "names": np.array(["best", "median", "worst"]),
+        "names": np.array(REPLAYS),
         "body_names": np.array(body_names(side)),
         "control_dt_s": np.float64(CONTROL_DT_S),
         "meshes_side": np.array(side),
@@ -218,19 +219,23 @@ def replay_arrays(side: str = "right", steps: int = 60) -> dict[str, Any]:
         mujoco.mj_kinematics(model, data)
         return data.xpos[bodies].astype(np.float32), data.xquat[bodies].astype(np.float32)
 
-    for number, name in enumerate(["best", "median", "worst"]):
+    for number, name in enumerate(REPLAYS):
         random = np.random.default_rng(number)
         low, high = np.clip(model.jnt_range.T, -1.0, 1.5)
         goal = random.uniform(low, np.maximum(low, 0.6 * high))
         goal[:6] = [*random.uniform(-0.15, 0.15, 3), *random.uniform(-0.4, 0.4, 3)]
-        reach = 1.0 if name != "worst" else 0.6
+        succeeds = name in ("best", "median")
+        reach = 1.0 if succeeds else 0.6
         frames = [poses(goal * reach * (1.0 - np.exp(-step / 12.0))) for step in range(steps)]
         arrays[f"{name}_positions"] = np.stack([frame[0] for frame in frames])
         arrays[f"{name}_quaternions"] = np.stack([frame[1] for frame in frames])
         arrays[f"{name}_goal_positions"], arrays[f"{name}_goal_quaternions"] = poses(goal)
         arrays[f"{name}_episode"] = np.int64(100 + number)
         arrays[f"{name}_seed"] = np.int64(2000100 + number)
-        arrays[f"{name}_success"] = np.bool_(name != "worst")
+        arrays[f"{name}_success"] = np.bool_(succeeds)
+        arrays[f"{name}_outcome"] = np.array(
+            "success" if succeeds else name.removeprefix("failure_").replace("worst", "timeout")
+        )
         arrays[f"{name}_return"] = np.float64(2.0 - 5.0 * number)
     return arrays
 

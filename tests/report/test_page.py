@@ -7,6 +7,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
@@ -107,6 +108,18 @@ def test_the_heat_map_names_what_was_changed_and_the_curve_what_was_trained(repo
     assert "left hand 39.8 %" in text
     label = 'aria-label="speed_limit: 0.5: 69.9\u00a0%, 1 (trained): 98.1\u00a0%, 2: 89.8\u00a0%"'
     assert label in _page(reported)
+
+
+def test_a_failure_of_each_kind_can_be_replayed_whichever_seed_met_it(tmp_path: Path) -> None:
+    folder = write_results(tmp_path, seeds=(1, 2), episodes=64)
+    with np.load(folder / "seed2/replays.npz") as archive:
+        arrays = {**archive, "worst_outcome": np.array("nan")}
+    np.savez_compressed(folder / "seed2/replays.npz", **arrays)
+    write_report(folder)
+    text = _Outline(_page(folder)).text
+    assert "Worst episode 102 · timeout" in text
+    assert "Failure: out of reach episode 103 · out of reach" in text
+    assert "Failure: nan seed 2, episode 102 · nan" in text
 
 
 def test_the_page_names_no_address_to_fetch(reported: Path) -> None:

@@ -52,7 +52,7 @@ def test_a_hand_is_seen_and_moves(pictures: list[np.ndarray]) -> None:
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        (["--replay", "finest"], "replay: 'finest'; allowed: best, median, worst"),
+        (["--replay", "finest"], "replay: 'finest'; allowed: best, median, worst, failure_out_of_reach"),
         (["--output", "x.avi"], "--output: found x.avi; allowed: a name that ends in .mp4"),
     ],
 )

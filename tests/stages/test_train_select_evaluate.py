@@ -23,7 +23,8 @@ from dexhand_env.errors import UserError
 from dexhand_env.hand.joints import body_names
 from dexhand_env.intervals import wilson_interval
 from dexhand_env.rl.checkpoint import TRAINING_KEYS, latest_checkpoint, load_checkpoint
-from dexhand_env.stages.evaluate import evaluate
+from dexhand_env.rl.play import EpisodeTable
+from dexhand_env.stages.evaluate import evaluate, replayed_episodes
 from dexhand_env.stages.inputs import SeedFolder
 from dexhand_env.stages.record import record_stage
 from dexhand_env.stages.select import select
@@ -138,6 +139,34 @@ def test_the_table_has_the_agreed_columns(finished: Path) -> None:
     assert len(table(finished)) == 24
 
 
+def played(outcomes: str) -> EpisodeTable:
+    """One episode a letter, s a success, with rising returns."""
+    names = {"s": "success", "t": "timeout", "o": "out_of_reach", "n": "nan", "a": "a", "b": "b", "c": "c"}
+    kinds = np.array([names[letter] for letter in outcomes])
+    count = np.arange(len(kinds))
+    return EpisodeTable(count, kinds == "success", kinds, count * 1.0, count, {}, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [
+        ("ssss", {"best": 3, "median": 2, "worst": 0}),
+        ("tttss", {"best": 4, "median": 2, "worst": 0}),
+        ("tonooosss", {"best": 8, "median": 4, "worst": 0, "failure_nan": 2}),
+        ("tnooossssssss", {"best": 12, "median": 6, "worst": 0, "failure_out_of_reach": 3, "failure_nan": 1}),
+        ("o", {"best": 0, "median": 0, "worst": 0}),
+        # The four most frequent kinds of failure.
+        ("tooaabbccnsssssssss", {"failure_out_of_reach": 2, "failure_a": 4, "failure_b": 6, "failure_c": 8}),
+    ],
+)
+def test_replays_show_a_failure_of_each_kind(outcomes: str, expected: dict[str, int]) -> None:
+    chosen = replayed_episodes(played(outcomes))
+    assert list(chosen)[:3] == ["best", "median", "worst"]
+    found = {name: chosen[name] for name in expected}
+    assert found == expected
+    assert len(chosen) == len({**chosen, **expected}) <= 7
+
+
 def test_replays_are_of_the_best_the_median_and_the_worst(finished: Path) -> None:
     rows = [row for row in table(finished) if row["condition"] == "training"]
     with np.load(io.BytesIO((finished / FOLDER / "replays.npz").read_bytes())) as replays:
@@ -147,7 +176,10 @@ def test_replays_are_of_the_best_the_median_and_the_worst(finished: Path) -> Non
         for name in ("best", "median", "worst"):
             row = rows[int(replays[f"{name}_episode"])]
             assert int(replays[f"{name}_seed"]) == row["seed"]
-            assert bool(replays[f"{name}_success"]) == row["success"]
+            assert (bool(replays[f"{name}_success"]), str(replays[f"{name}_outcome"])) == (
+                row["success"],
+                row["outcome"],
+            )
             assert float(replays[f"{name}_return"]) == pytest.approx(row["return"])
             positions, quaternions = replays[f"{name}_positions"], replays[f"{name}_quaternions"]
             assert positions.shape == (row["length_steps"], 22, 3)
