@@ -99,6 +99,9 @@ def check_curriculum(config: Any, stack: Stack) -> None:
     }
     for key, first in config.curriculum.beginning.items():
         where = stack.where(("curriculum", "from", key))
+        inside = [name for name in may_change if name.startswith(f"{key}.")]
+        if inside:
+            raise UserError(where, "is a section", f"its dotted keys, {choices(inside)}")
         if key not in may_change:
             is_there = contains(values, tuple(key.split(".")))
             reason = "cannot change in training" if is_there else "no number of the configuration"
