@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 import pytest
 import torch
@@ -55,9 +55,16 @@ def eased(task: str, **overrides: Any) -> Any:
     )
 
 
-def spread(values: torch.Tensor) -> float:
+def spread(values: Optional[torch.Tensor]) -> float:
     """From the least to the largest over all worlds."""
+    assert values is not None
     return float(values.max() - values.min())
+
+
+def targets(env: DexHandEnv) -> torch.Tensor:
+    found = env.task.target_positions()
+    assert found is not None
+    return found
 
 
 def test_base_task_draws_from_the_ranges_of_its_level() -> None:
@@ -81,15 +88,14 @@ def test_base_task_draws_from_the_ranges_of_its_level() -> None:
 def test_dex_grasp_draws_from_the_ranges_of_its_level() -> None:
     config = eased("DexGrasp")
     env = training_env(64, 0, config_at(config, 0))
-    target = env.task.target_positions()
-    assert target is not None
-    assert spread(target[:, 2]) == 0.0
+    first = targets(env)
+    assert spread(first[:, 2]) == 0.0
     assert spread(env.hand.joint_positions[:, 0]) == pytest.approx(0.0, abs=1e-6)
     assert spread(env.sim.parameters.object_frictions) == 0.0
     env.use(config_at(config, WIDENINGS))
-    assert torch.equal(env.task.target_positions(), target)  # type: ignore[arg-type]  # running episodes go on
+    assert torch.equal(targets(env), first)  # running episodes go on
     env.reset()
-    assert 0.08 < spread(env.task.target_positions()[:, 2]) <= 0.1  # type: ignore[index]
+    assert 0.08 < spread(targets(env)[:, 2]) <= 0.1
     assert 0.08 < spread(env.hand.joint_positions[:, 0]) <= 0.1 + 1e-6
     assert 0.8 < spread(env.sim.parameters.object_frictions) <= 0.9
 
