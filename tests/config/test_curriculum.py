@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Tuple
 
 import pytest
 from hypothesis import given
@@ -16,7 +17,7 @@ from dexhand_env.config.registry import load_task
 from dexhand_env.config.yaml_files import parse_yaml
 from dexhand_env.errors import UserError
 
-BASE = load_task("BaseTask").dump()
+ROOT = Path(__file__).resolve().parents[2]
 NARROW = """\
 randomisation:
   object_friction: [0.5, 1.2]
@@ -195,6 +196,15 @@ def test_its_own_keys_are_checked(text: str, message: str) -> None:
     with pytest.raises(UserError, match=r"own\.yaml:1:") as caught:
         grasp(f"curriculum: {text}\n")
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(("page", "task", "section"), [("tasks", "BaseTask", ()), ("dexgrasp", "DexGrasp", ("env",))])
+def test_the_documents_examples_are_curricula(page: str, task: str, section: Tuple[str, ...]) -> None:
+    text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    (example,) = (block for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "curriculum:" in block)
+    config = load_task(task, parse_yaml(example, page).section(*section))
+    assert config.curriculum is not None
+    assert config_at(config, 0) != config
 
 
 def test_a_curriculum_can_be_switched_off() -> None:

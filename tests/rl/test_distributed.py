@@ -182,8 +182,10 @@ def test_a_mistake_found_by_one_is_told_to_all(together: Path) -> None:
 
 
 def test_two_and_two_iterations_are_four_and_a_hung_process_is_not_waited_for(together: Path, tmp_path: Path) -> None:
-    """Bit for bit, by processes that know only the disk, and with a critic and a curriculum too; then one of them stops,
-    and the other ends by the timeout."""
+    """Bit for bit, by processes that know only the disk, with a critic and a curriculum too; then one of them stops.
+
+    The other ends by the timeout.
+    """
     half = shutil.copytree(together / "half", tmp_path / "half")
     shutil.copytree(together / "curriculum", tmp_path / "curriculum")
     first, second = started([TOGETHER, str(tmp_path), "widened", "other_half", "hung"], [ROOT, ROOT], TIMEOUT_S="15")
