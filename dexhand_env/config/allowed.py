@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Literal, Sequence, Tuple, Union
+from typing import Any, Dict, List, Literal, Sequence, Tuple, Type, Union
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -41,6 +41,11 @@ def is_model(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
+def keys_of(model: Type[BaseModel]) -> Dict[str, FieldInfo]:
+    """A section's fields by the keys that they have in YAML: an alias where a field has one."""
+    return {info.alias or name: info for name, info in model.model_fields.items()}
+
+
 def step_into(annotation: Any, part: Union[str, int]) -> FieldType:
     """The type of a section's key or a list's item.
 
@@ -48,7 +53,7 @@ def step_into(annotation: Any, part: Union[str, int]) -> FieldType:
         KeyError: where the type has no such part.
     """
     if is_model(annotation):
-        return field_type(annotation.model_fields[str(part)])
+        return field_type(keys_of(annotation)[str(part)])
     origin, args = get_origin(annotation), get_args(annotation)
     if origin is dict:
         return unpack(args[1])
@@ -70,7 +75,7 @@ def in_words(annotation: Any, constraints: Sequence[Any]) -> str:
     if origin is dict:
         return f"a section of names, each {in_words(args[1], ())}"
     if is_model(annotation):
-        return "a section with the keys " + ", ".join(annotation.model_fields)
+        return "a section with the keys " + ", ".join(keys_of(annotation))
     name = _SIMPLE.get(annotation, "a value")
     limits = _limits(constraints)
     return f"{name} {limits}" if limits else name

@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple, Type
 
 from pydantic import BaseModel
 
-from dexhand_env.config.allowed import field_type, in_words, is_model
+from dexhand_env.config.allowed import field_type, in_words, is_model, keys_of
 from dexhand_env.config.base_task import BaseTaskConfig
 from dexhand_env.config.dex_grasp import DexGraspConfig
 from dexhand_env.config.experiment import ExperimentFile
@@ -40,7 +40,7 @@ def keys_table(model: Type[BaseModel], defaults: Mapping[str, Any]) -> str:
 
 def _rows(model: Type[BaseModel], defaults: Mapping[str, Any], path: Tuple[str, ...]) -> List[Row]:
     rows: List[Row] = []
-    for name, info in model.model_fields.items():
+    for name, info in keys_of(model).items():
         here = (*path, name)
         annotation, constraints = field_type(info)
         if is_model(annotation) and annotation not in _OWN_TABLES:

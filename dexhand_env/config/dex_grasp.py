@@ -119,6 +119,7 @@ class DexGraspConfig(TaskConfig):
     """DexGrasp's configuration."""
 
     HAS_OBJECTS: ClassVar[Optional[bool]] = True
+    FIXED: ClassVar[Tuple[str, ...]] = (*TaskConfig.FIXED, "object")
     OBSERVATION_KEYS: ClassVar[Mapping[str, Tuple[str, Optional[int]]]] = {
         **COMMON_OBSERVATIONS,
         "pads_to_object": ("the object's centre as seen from the 5 fingertip pads, thumb first, world axes (m)", 15),

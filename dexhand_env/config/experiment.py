@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from typing_extensions import Annotated
 
 from dexhand_env.config.check import check
+from dexhand_env.config.curriculum import without_curriculum
 from dexhand_env.config.layers import Layer, Stack, contains, differences, merge
 from dexhand_env.config.physics import Physics, load_physics, physics_names
 from dexhand_env.config.ppo import PPOFile, PPOParams, fit_minibatch
@@ -149,26 +150,31 @@ class Experiment:
             raise UserError("section", f"found {shown(name)}", choices(SECTIONS, name))
         return {"experiment": self.name, "task": self.entry.reference, **documents[name]()}
 
-    def _env(self) -> Dict[str, Any]:
-        return {"env": self.task.dump(), "physics": load_physics(self.task.sim.physics).dump()}
+    def _env(self, task: TaskConfig) -> Dict[str, Any]:
+        return {"env": task.dump(), "physics": load_physics(task.sim.physics).dump()}
+
+    @property
+    def _tested(self) -> TaskConfig:
+        """The task of selection and evaluation, which are at the curriculum's end."""
+        return without_curriculum(self.task)
 
     def _train_settings(self) -> Dict[str, Any]:
         return {"num_envs": self.num_envs, "max_iterations": self.max_iterations, "params": self.params.dump()}
 
     def _train(self) -> Dict[str, Any]:
-        return {**self._env(), "train": self._train_settings()}
+        return {**self._env(self.task), "train": self._train_settings()}
 
     def _selection(self) -> Dict[str, Any]:
-        return {**self._env(), "selection": self.selection.dump()}
+        return {**self._env(self._tested), "selection": self.selection.dump()}
 
     def _evaluation(self) -> Dict[str, Any]:
         conditions = {name: physics.dump() for name, physics in self.conditions.items()}
         variants = {
-            name: {"env": task.dump(), "changes": differences(self.task.dump(), task.dump(), "env")}
+            name: {"env": task.dump(), "changes": differences(self._tested.dump(), task.dump(), "env")}
             for name, task in self.variants.items()
         }
         evaluation = {**self.evaluation.dump(), "conditions": conditions, "variants": variants}
-        return {"env": self.task.dump(), "evaluation": evaluation}
+        return {"env": self._tested.dump(), "evaluation": evaluation}
 
     def _report(self) -> Dict[str, Any]:
         config = {
@@ -226,12 +232,12 @@ def _variant(name: str, entry: TaskEntry, file: ExperimentFile, layer: Layer, tr
     path = ("evaluation", "variants", name)
     overrides = file.evaluation.variants[name]
     stack = Stack([Layer(layer.source, overrides, layer.section(*path).marks, path)])
-    for key in ("task", "sim", "actions", "observations"):
+    for key in ("task", "sim", "actions", "observations", "curriculum"):
         if key in overrides:
             raise UserError(stack.where((key,)), "this key is not taken: the policy was trained with it")
-    values = merge(file.env, overrides)
+    values = {**merge(file.env, overrides), "curriculum": None}
     task = load_task(entry, Layer(layer.source, values, layer.section(*path).marks, path))
-    if task == trained:
+    if task == without_curriculum(trained):
         raise UserError(stack.where(()), "changes nothing", "overrides of the task's configuration")
     return task
 

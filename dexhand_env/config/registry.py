@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Dict, Mapping, Type, Union
 
 from dexhand_env.config.check import check
+from dexhand_env.config.curriculum import check_curriculum
 from dexhand_env.config.layers import Layer, Stack, shown_path
 from dexhand_env.config.registrations import (
     CFG_FOLDER,
@@ -156,6 +157,7 @@ def load_task(
     config = check(entry.config_class, stack)
     if config.task != entry.name:
         raise UserError(stack.where(("task",)), f"found {shown(config.task)}", f"{entry.name}, the task that is loaded")
+    check_curriculum(config, stack)
     return config
 
 

@@ -26,7 +26,7 @@ class Section(BaseModel):
 
     def dump(self) -> Dict[str, Any]:
         """The section as plain JSON types, without absent optional keys; validating it again gives an equal section."""
-        return self.model_dump(mode="json", exclude_none=True)
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 #: More names than this are not listed in an error, where the nearest one is known.

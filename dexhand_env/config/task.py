@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from typing_extensions import Annotated
 
 from dexhand_env.config.actions import Actions
+from dexhand_env.config.curriculum import Curriculum
 from dexhand_env.config.physics import physics_names
 from dexhand_env.config.randomisation import Randomisation
 from dexhand_env.config.schema import FROM_LIST, Section, choices, problem, shown
@@ -78,6 +79,12 @@ class TaskConfig(Section):
     #: Whether there are objects; None leaves it to the scene.
     HAS_OBJECTS: ClassVar[Optional[bool]] = None
 
+    #: Keys that stay as they are in training, whatever the curriculum: what the scene and the policy are made of.
+    FIXED: ClassVar[Tuple[str, ...]] = (
+        *("task", "sim", "hand", "episode_length_steps", "stagger_first_episodes", "actions", "observations"),
+        "curriculum",
+    )
+
     task: str = Field(description="the task's name")
     sim: Sim = Field(description="the simulator")
     hand: Hand = Field(description="the hand")
@@ -95,6 +102,9 @@ class TaskConfig(Section):
     )
 
     randomisation: Randomisation = Field(description="what is randomised; empty for nothing")
+    curriculum: Optional[Curriculum] = Field(
+        default=None, description="what is easier at the beginning of training; null for nothing"
+    )
 
     @model_validator(mode="after")
     def _can_be_randomised(self) -> Any:

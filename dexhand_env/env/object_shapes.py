@@ -31,14 +31,12 @@ class ObjectShapes:
     Args:
         sim: whose objects, as the scene has them; of a scene :func:`with_shapes`.
         names: of the shapes to draw from; None leaves every object its own.
-        sizes_m: smallest and largest size, which is an object's largest extent; None leaves every object its own.
     """
 
-    def __init__(self, sim: Simulation, names: Optional[Sequence[str]], sizes_m: Optional[Sequence[float]]) -> None:
+    def __init__(self, sim: Simulation, names: Optional[Sequence[str]]) -> None:
         own_extents_m = sim.parameters.object_extents_m
         assert own_extents_m is not None
         self._are_drawn = names is not None
-        self._sizes_m = sizes_m
         self._own_sizes_m = own_extents_m.amax(dim=-1)
         shapes, extents = [], []
         for own, own_m in zip(sim.object_shapes, own_extents_m[0].tolist()):
@@ -49,16 +47,24 @@ class ObjectShapes:
         self._shapes = torch.tensor(shapes, device=sim.device)  # (objects, choices)
         self._proportions = torch.tensor(extents, device=sim.device)  # (objects, choices, 3)
 
-    def draw(self, worlds: torch.Tensor, randomness: EpisodeRandomness) -> Dict[str, torch.Tensor]:
-        """What the worlds that begin an episode, (num_envs,) bool, are given, by its name in ``WorldParameters``."""
+    def draw(
+        self, worlds: torch.Tensor, randomness: EpisodeRandomness, between_m: Optional[Sequence[float]]
+    ) -> Dict[str, torch.Tensor]:
+        """What worlds that begin an episode are given, by its name in ``WorldParameters``.
+
+        Args:
+            worlds: those, (num_envs,) bool.
+            randomness: of the episodes.
+            between_m: smallest and largest size, which is an object's largest extent; None leaves every object its own.
+        """
         drawn: Dict[str, torch.Tensor] = {}
         choice, sizes_m = torch.zeros_like(self._own_sizes_m).to(torch.int64), self._own_sizes_m
         if self._are_drawn:
             choices = self._shapes.shape[1]
             choice = (randomness.uniform(worlds, len(self._objects)) * choices).to(torch.int64)
             drawn["object_shapes"] = self._shapes[self._objects, choice]
-        if self._sizes_m is not None:
-            low, high = self._sizes_m
+        if between_m is not None:
+            low, high = between_m
             sizes_m = low + randomness.uniform(worlds, len(self._objects)) * (high - low)
         drawn["object_extents_m"] = sizes_m[:, :, None] * self._proportions[self._objects, choice]
         return drawn

@@ -36,30 +36,43 @@ class DomainRandomisation:
     """
 
     def __init__(self, config: Randomisation, sim: Simulation, num_actions: int, noise: Sequence[float]) -> None:
-        self._config = config
         self._sim = sim
         worlds, device = sim.num_envs, sim.device
         self._objects = sim.object_positions.shape[1]
         if config.of_objects and not self._objects:
             raise UserError(f"randomisation.{config.of_objects[0]}", "the scene has no object", "null, or another task")
+        self._age_steps = torch.zeros(worlds, dtype=torch.int64, device=device)
+        self._delay_steps = torch.zeros_like(self._age_steps)
+        self._latest_actions = torch.zeros((worlds, 0, num_actions), device=device)
+        self._steps_to_push = torch.zeros_like(self._age_steps)
+        self._shapes = None
+        if config.object_shapes is not None or config.object_size_m is not None:
+            self._shapes = ObjectShapes(sim, config.object_shapes)
+        self.use(config, noise)
+
+    def use(self, config: Randomisation, noise: Sequence[float]) -> None:
+        """Draw from these ranges from now on; what is not drawn in each step, when an episode begins.
+
+        Args:
+            config: with the same keys as before, not null.
+            noise: as in the constructor.
+        """
+        self._config = config
+        device = self._age_steps.device
         self._ranges = {
             name: torch.tensor(getattr(config, key), dtype=torch.float32, device=device)
             for key, name in PARAMETERS
             if getattr(config, key) is not None
         }
-        self._shapes = None
-        if config.object_shapes is not None or config.object_size_m is not None:
-            self._shapes = ObjectShapes(sim, config.object_shapes, config.object_size_m)
-        self._age_steps = torch.zeros(worlds, dtype=torch.int64, device=device)
         least, most = config.action_delay_steps or (0, 0)
         self._least_delay, self._delays = least, most - least + 1
-        self._delay_steps = torch.zeros_like(self._age_steps)
-        self._latest_actions = torch.zeros((worlds, most + 1, num_actions), device=device)
-        self._steps_to_push = torch.zeros_like(self._age_steps)
+        # An episode that runs never looks farther back than its own delay, so what is added may hold anything.
+        further = max(most + 1 - self._latest_actions.shape[1], 0)
+        self._latest_actions = torch.nn.functional.pad(self._latest_actions, (0, 0, 0, further))
         amplitudes = torch.tensor(noise)
         self._noisy = amplitudes.nonzero()[:, 0].to(device)
         self._amplitudes = amplitudes.to(device)[self._noisy]
-        self._noise = torch.zeros((worlds, len(self._noisy)), device=device)
+        self._noise = torch.zeros((len(self._age_steps), len(self._noisy)), device=device)
 
     def begin_episodes(self, worlds: torch.Tensor, randomness: EpisodeRandomness) -> None:
         """Draw what stays as it is for an episode.
@@ -73,7 +86,7 @@ class DomainRandomisation:
             size = getattr(own, name).shape[1]
             drawn[name] = low + randomness.uniform(worlds, size) * (high - low)
         if self._shapes is not None:
-            drawn.update(self._shapes.draw(worlds, randomness))
+            drawn.update(self._shapes.draw(worlds, randomness, self._config.object_size_m))
         if drawn:
             self._sim.set_parameters(worlds, WorldParameters(**drawn))
         self._age_steps = self._age_steps.masked_fill(worlds, 0)

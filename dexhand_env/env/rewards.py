@@ -34,9 +34,13 @@ class RewardSum:
     """
 
     def __init__(self, weights: Mapping[str, float], task: Task, hand: RobotHand) -> None:
-        self._weights = dict(weights)
         self._task = task
         self._hand = hand
+        self.use(weights)
+
+    def use(self, weights: Mapping[str, float]) -> None:
+        """Weigh by these from now on."""
+        self._weights = dict(weights)
 
     def check(self) -> None:
         """Compare the terms with the weights.

@@ -39,6 +39,16 @@ class Task(abc.ABC):
         self.num_envs = sim.num_envs
         self.device = sim.device
 
+    def use(self, config: Any) -> None:
+        """Take the numbers of a configuration, which those of a curriculum's next level are; never within a step.
+
+        A task that makes tensors of them makes them here, and calls this in its constructor. Running episodes go on.
+
+        Args:
+            config: of the same class, and with the same scene, actions and observations.
+        """
+        self.config = config
+
     @classmethod
     def scene(cls, config: Any) -> Scene:
         """What is simulated; a hand over a table unless a task says otherwise."""

@@ -125,13 +125,28 @@ class DexHandEnv:
         return {group: [known[name] for name in names] for group, names in groups.items() if names}
 
     def _domain_randomisation(self, config: Any) -> Optional[DomainRandomisation]:
-        settings = config.randomisation
-        if not settings.is_on:
+        if not config.randomisation.is_on:
             return None
-        amplitudes, noise = settings.observation_noise or {}, []
+        return DomainRandomisation(config.randomisation, self.sim, self.num_actions, self._noise_amplitudes(config))
+
+    def _noise_amplitudes(self, config: Any) -> List[float]:
+        amplitudes, noise = config.randomisation.observation_noise or {}, []
         for name, read in zip(config.observations.policy, self._groups["policy"]):
             noise += [amplitudes.get(name, 0.0)] * read().shape[-1]
-        return DomainRandomisation(settings, self.sim, self.num_actions, noise)
+        return noise
+
+    def use(self, config: Any) -> None:
+        """Go on with the numbers of another configuration, as that of a curriculum's next level; between two steps.
+
+        Reward weights, thresholds and noise count at once, what is drawn for an episode when the next one begins.
+
+        Args:
+            config: differs from the present one in keys alone that a curriculum may change.
+        """
+        self.task.use(config)
+        self._rewards.use(config.rewards)
+        if self._randomisation is not None:
+            self._randomisation.use(config.randomisation, self._noise_amplitudes(config))
 
     def _check_observations(self, config: Any) -> None:
         for group, readers in self._groups.items():

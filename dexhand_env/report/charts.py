@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import altair as alt
 import numpy as np
@@ -39,13 +39,17 @@ class Chart:
     legend: list[tuple[str, str]]
 
 
-def learning_curve(histories: Mapping[int, History], column: str, title: str) -> Chart | None:
-    """``column`` over the frames played, one line a training seed; None where no history has a value in it."""
+def learning_curve(histories: Mapping[int, History], column: str, title: str, *, steps: bool = False) -> Chart | None:
+    """``column`` over the frames played, one line a training seed; None where no history has a value in it.
+
+    Args:
+        steps: draw what keeps its value between changes as a staircase.
+    """
     rows = [row for seed, history in histories.items() for row in _curve_rows(history, column, f"seed {seed}")]
     if not rows:
         return None
     legend = _legend(f"seed {seed}" for seed in histories)
-    chart = _lines(rows, legend, zero=False, height=130)
+    chart = _lines(rows, legend, zero=False, height=130, interpolate="step-before" if steps else "linear")
     finals = [history.last(column) for history in histories.values()]
     ends = ", ".join(f"{value:.4g}" for value in finals if value is not None)
     return Chart(title, f"ends at {ends}", _finished(chart), legend if len(legend) > 1 else [])
@@ -199,7 +203,12 @@ def _short(value: float) -> float:
 
 
 def _lines(
-    rows: Sequence[Mapping[str, Any]], legend: Sequence[tuple[str, str]], *, zero: bool, height: int
+    rows: Sequence[Mapping[str, Any]],
+    legend: Sequence[tuple[str, str]],
+    *,
+    zero: bool,
+    height: int,
+    interpolate: Literal["linear", "step-before"] = "linear",
 ) -> alt.LayerChart | alt.FacetChart:
     """Lines over frames; pointing at the chart marks the nearest point and tells its frames, seconds and value."""
     nearest = alt.selection_point(
@@ -210,7 +219,7 @@ def _lines(
         y=alt.Y("value:Q", title=None, axis=alt.Axis(format=".3~g", tickCount=4), scale=alt.Scale(zero=zero)),
         color=_colour("series", legend),
     )
-    line = base.mark_line(strokeWidth=1.75, strokeJoin="round")
+    line = base.mark_line(strokeWidth=1.75, strokeJoin="round", interpolate=interpolate)
     tooltip = [
         alt.Tooltip("series:N", title="line"),
         alt.Tooltip("frames:Q", title="frames", format=","),

@@ -146,7 +146,10 @@ def _charts(results: Results) -> dict[str, list[Chart]]:
     episodes = results.seeds[0].episodes
     columns = ["return", "length_steps", *episodes.metrics]
     groups: dict[str, list[Chart | None]] = {
-        "curves": [learning_curve(histories, column, title) for column, title in CURVES],
+        "curves": [
+            *(learning_curve(histories, column, title) for column, title in CURVES),
+            learning_curve(histories, "curriculum_level", "Curriculum level", steps=True),
+        ],
         "terms": [terms_chart(histories, "reward", "Reward terms"), terms_chart(histories, "termination", "Endings")],
         "spread": [
             distribution(_by_condition(results, column), formats.label(column).capitalize()) for column in columns

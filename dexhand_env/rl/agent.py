@@ -8,7 +8,7 @@ import io
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, Tuple
+from typing import Any, Callable, Dict, Iterator, Optional, Tuple
 
 import torch
 from rl_games.algos_torch.torch_ext import mean_list
@@ -18,6 +18,7 @@ from tensorboardX import SummaryWriter
 from dexhand_env.env.vec_env import DexHandEnv
 from dexhand_env.rl.adapter import RlGamesEnv, StatisticsObserver
 from dexhand_env.rl.checkpoint import BEST, checkpoint_name, save_checkpoint
+from dexhand_env.rl.curriculum import CurriculumProgress
 from dexhand_env.rl.device_rate import plain_optimizer_state
 from dexhand_env.rl.distributed import ALONE, Processes
 from dexhand_env.rl.divergence import TrainingDiverged, explosion, first_not_finite, not_finite
@@ -38,6 +39,7 @@ class DexHandAgent(PPO):
         folder: the run folder; checkpoints go to ``nn/``, TensorBoard events to ``summaries/``.
         device: where the learner runs.
         processes: those that train this policy together, each on an environment of its own; the first one writes.
+        curriculum: at whose level the environment is; None where the configuration stays as it is.
     """
 
     writer: Any
@@ -51,8 +53,10 @@ class DexHandAgent(PPO):
         folder: Path,
         device: torch.device,
         processes: Processes = ALONE,
+        curriculum: Optional[CurriculumProgress] = None,
     ) -> None:
         self._processes = processes
+        self._curriculum = curriculum
         self.statistics = TrainingStatistics(env.num_envs, env.outcome_names, env.device, processes)
         adapter = RlGamesEnv(env, device)
         info = adapter.get_env_info()
@@ -134,6 +138,7 @@ class DexHandAgent(PPO):
             "entropy_coefficient": float(self.entropy_coef),
             "best_return": self.best_return,
             "statistics": self.statistics.get_state(),
+            **({} if self._curriculum is None else {"curriculum": self._curriculum.get_state()}),
             **self._process_state(),
         }
         if self._processes.size > 1:
@@ -186,6 +191,9 @@ class DexHandAgent(PPO):
         self._choose_device_learning()  # once more, for loading has replaced the optimizer's state
         self.best_return = weights["best_return"]
         self.statistics.set_state(weights["statistics"])
+        if self._curriculum is not None:
+            self._curriculum.set_state(weights["curriculum"])
+            self._env.use(self._curriculum.config)
         own = [weights, *weights.get("other_processes", [])][self._processes.rank]
         self._env.set_state(own["env_state"])
         torch.set_rng_state(own["rng_state"]["cpu"])
@@ -239,6 +247,7 @@ class DexHandAgent(PPO):
 
     def _iterate(self) -> Dict[str, float]:
         wall, cpu = time.perf_counter(), time.process_time()
+        self._widen()
         self.update_epoch()
         _, _, _, seconds, a_losses, c_losses, b_losses, entropies, kls, learning_rate, _ = self.train_epoch()
         self.dataset.update_values_dict(None)
@@ -262,6 +271,7 @@ class DexHandAgent(PPO):
             "seconds": self.training_seconds,
             "cpu_seconds": self.training_cpu_seconds,
             **self.statistics.finish_iteration(),
+            **self._count_for_curriculum(),
             **{name: totals[name] / self._processes.size for name in losses},
             "learning_rate": float(learning_rate),
             "frames_per_second": frames / seconds,
@@ -272,6 +282,25 @@ class DexHandAgent(PPO):
             if name not in ("iteration", "frames"):
                 self.writer.add_scalar(_tag(name), value, self.frame)
         return row
+
+    def _widen(self) -> None:
+        """Let episodes be harder from here on, if it is time.
+
+        Before a rollout and not after one, so that a training that goes on from a checkpoint has observed the same.
+        """
+        if self._curriculum is not None and self._curriculum.advance():
+            self._env.use(self._curriculum.config)
+            # Returns of easier episodes say nothing about those to come.
+            self.best_return = float("-inf")
+            self.statistics.forget_recent()
+
+    def _count_for_curriculum(self) -> Dict[str, int]:
+        """Count the episodes of the iteration that ends; gives its column of the history."""
+        if self._curriculum is None:
+            return {}
+        if self.statistics.latest is not None:
+            self._curriculum.count(self.statistics.latest)
+        return {"curriculum_level": self._curriculum.level}
 
     def _learned(self) -> Iterator[Tuple[str, torch.Tensor]]:
         """Everything that an update changes, by name: weights, normalisers, optimizer."""
@@ -315,7 +344,7 @@ def _tag(name: str) -> str:
     """TensorBoard tag of a history column: losses/, info/, episode/, performance/ or what it already has."""
     groups = {
         "losses": ("policy_loss", "value_loss", "entropy", "bounds_loss"),
-        "info": ("kl", "learning_rate", "nan_resets", "contact_overflows"),
+        "info": ("kl", "learning_rate", "nan_resets", "contact_overflows", "curriculum_level"),
         "episode": ("return", "success_rate", "episode_length"),
         "performance": ("seconds", "cpu_seconds", "frames_per_second"),
     }

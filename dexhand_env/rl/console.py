@@ -23,6 +23,8 @@ def log_line(row: Dict[str, float], recent: Any) -> str:
             f"episode length {recent.length_steps:.1f}",
             f"success rate {recent.success_rate:.3f}",
         ]
+    if "curriculum_level" in row:
+        parts.append(f"curriculum level {int(row['curriculum_level'])}")
     parts += [
         f"learning rate {row['learning_rate']:.2e}",
         f"policy loss {row['policy_loss']:.4f}",

@@ -16,18 +16,27 @@ EPISODE_SUMS = ("episodes", "returns", "lengths", "successes")
 
 @dataclasses.dataclass(frozen=True)
 class EpisodeMeans:
-    """Means over finished episodes: return, length in control steps, success rate; and how many there were."""
+    """Means over finished episodes: return, length in control steps; and how many episodes and successes there were."""
 
     episodes: int
     episode_return: float
     length_steps: float
-    success_rate: float
+    successes: int
+
+    @property
+    def success_rate(self) -> float:
+        """The share of successes."""
+        return self.successes / self.episodes
 
 
 class TrainingStatistics:
     """Adds up steps on the device and is read once an iteration, so that a GPU is not made to wait.
 
     Episodes that began part-way (staggered starts) are left out: they are shorter than real ones.
+
+    Attributes:
+        finished_episodes: in all iterations so far.
+        latest: means over the episodes of the latest iteration; None where none ended.
 
     Args:
         num_envs: number of worlds of a process; all worlds together are the episodes in the window of :meth:`recent`.
@@ -47,6 +56,7 @@ class TrainingStatistics:
         # The EPISODE_SUMS of past iterations, latest last.
         self._window: Deque[Tuple[float, ...]] = deque()
         self.finished_episodes = 0
+        self.latest: Optional[EpisodeMeans] = None
         self._clear()
 
     def _clear(self) -> None:
@@ -82,7 +92,7 @@ class TrainingStatistics:
         totals = self._processes.total(self._own_sums())
         sums = tuple(totals.pop(name) for name in EPISODE_SUMS)
         row: Dict[str, float] = {}
-        means = self._means([sums])
+        means = self.latest = self._means([sums])
         if means is not None:
             row["return"] = means.episode_return
             row["success_rate"] = means.success_rate
@@ -116,7 +126,7 @@ class TrainingStatistics:
         episodes, returns, lengths, successes = (sum(column) for column in zip(*entries)) if entries else (0,) * 4
         if not episodes:
             return None
-        return EpisodeMeans(int(episodes), returns / episodes, lengths / episodes, successes / episodes)
+        return EpisodeMeans(int(episodes), returns / episodes, lengths / episodes, int(successes))
 
     def recent(self) -> Optional[EpisodeMeans]:
         """Means over the latest num_envs finished episodes or a few more; None before there are that many.
@@ -125,6 +135,10 @@ class TrainingStatistics:
         """
         means = self._means(self._window)
         return means if means is not None and means.episodes >= self._num_envs else None
+
+    def forget_recent(self) -> None:
+        """Let :meth:`recent` begin anew, as where what comes cannot be compared with what was."""
+        self._window.clear()
 
     def get_state(self) -> Dict[str, List]:
         """Plain values for a checkpoint; call between iterations."""

@@ -19,6 +19,7 @@ from dexhand_env.errors import UserError
 from dexhand_env.files import exclusive, needing_space
 from dexhand_env.rl.agent import DexHandAgent
 from dexhand_env.rl.checkpoint import TRAINING_KEYS, load_checkpoint
+from dexhand_env.rl.curriculum import CurriculumProgress
 from dexhand_env.rl.distributed import ALONE, Processes
 from dexhand_env.rl.events import write_events_at_once
 from dexhand_env.rl.history import History
@@ -30,7 +31,7 @@ class TrainingSpec:
     """What decides a training run.
 
     Attributes:
-        task: the task's configuration.
+        task: the task's configuration, that of the last level where it has a curriculum.
         physics: time step, substeps, solver.
         params: rl_games' ``params``, complete and checked.
         num_envs: number of worlds, of each process where there are several.
@@ -103,8 +104,10 @@ def make_agent(
         torch.cuda.set_device(device)  # NCCL and PyTorch's generators go by the current device
     seed_everything(seed, spec.learner_threads, spec.deterministic)
     randomness = TrainingRandomness(seed, torch.device(spec.sim_device))
-    env = make_env(spec.task, spec.physics, spec.num_envs, randomness, spec.sim_device, spec.threads, watcher=watcher)
-    return DexHandAgent(spec.params, env, spec.task.task, spec.seed, folder, device, processes)
+    curriculum = None if spec.task.curriculum is None else CurriculumProgress(spec.task)
+    config = spec.task if curriculum is None else curriculum.config
+    env = make_env(config, spec.physics, spec.num_envs, randomness, spec.sim_device, spec.threads, watcher=watcher)
+    return DexHandAgent(spec.params, env, spec.task.task, spec.seed, folder, device, processes, curriculum)
 
 
 def check_resumable(state: Dict[str, Any], spec: TrainingSpec, where: str, processes: int = 1) -> None:
@@ -134,6 +137,10 @@ def check_resumable(state: Dict[str, Any], spec: TrainingSpec, where: str, proce
     if ("critic" in state) != has_critic:
         found, allowed = ("without", "with") if has_critic else ("with", "without")
         raise UserError(where, f"was trained {found} a critic of its own", f"a checkpoint {allowed} one")
+    has_curriculum = spec.task.curriculum is not None
+    if ("curriculum" in state) != has_curriculum:
+        found, allowed = ("without", "with") if has_curriculum else ("with", "without")
+        raise UserError(where, f"was trained {found} a curriculum", f"a checkpoint {allowed} one")
     worlds = len(state["env_state"].get("lengths", ()))
     if worlds != spec.num_envs:
         raise UserError(where, f"was written with --num-envs {worlds}", f"--num-envs {worlds} to go on from it")

@@ -28,24 +28,29 @@ class BaseTask(Task):
     def __init__(self, config: BaseTaskConfig, hand: RobotHand, sim: Simulation) -> None:
         super().__init__(config, hand, sim)
         controls = hand.controls
-        position, rotation = config.goal.position_range_m, config.goal.rotation_range_rad
-        reach = torch.tensor([position] * 3 + [rotation] * 3, device=self.device)
-        self._goal_lower = torch.cat((-reach, controls.lower[FINGERS]))
-        self._goal_upper = torch.cat((reach, controls.upper[FINGERS]))
-        scales = config.reward_scales
-        base_scales = torch.tensor([scales.position_scale_m] * 3 + [scales.rotation_scale_rad] * 3, device=self.device)
-        self._inverse_scales = 1.0 / torch.cat((base_scales, controls.upper[FINGERS] - controls.lower[FINGERS]))
         # Averages over the dimensions of each part, as products: the fewer operations a step, the better.
         self._part_means = torch.zeros((18, 3), device=self.device)
         for column, part in enumerate((POSITION, ROTATION, FINGERS)):
             self._part_means[part, column] = 1.0 / (part.stop - part.start)
-        driven = (controls.to_joints(torch.ones_like(self._goal_lower)[None])[0] != 0).to(torch.float32)
+        driven = (controls.to_joints(torch.ones_like(controls.lower)[None])[0] != 0).to(torch.float32)
         driven[:6] = 0.0
         self._finger_mean = driven / driven.sum()
         self._set_goal(torch.zeros((self.num_envs, 18), device=self.device))
         self._held_steps = torch.zeros(self.num_envs, dtype=torch.int32, device=self.device)
-        self._scaled_errors = torch.zeros((self.num_envs, 3), device=self.device)
-        self._progress = torch.zeros_like(self._scaled_errors)
+        self._progress = torch.zeros((self.num_envs, 3), device=self.device)
+        self.use(config)
+
+    def use(self, config: BaseTaskConfig) -> None:
+        super().use(config)
+        fingers_lower, fingers_upper = self.hand.controls.lower[FINGERS], self.hand.controls.upper[FINGERS]
+        position, rotation = config.goal.position_range_m, config.goal.rotation_range_rad
+        reach = torch.tensor([position] * 3 + [rotation] * 3, device=self.device)
+        self._goal_lower, self._goal_upper = torch.cat((-reach, fingers_lower)), torch.cat((reach, fingers_upper))
+        scales = config.reward_scales
+        base_scales = torch.tensor([scales.position_scale_m] * 3 + [scales.rotation_scale_rad] * 3, device=self.device)
+        self._inverse_scales = 1.0 / torch.cat((base_scales, fingers_upper - fingers_lower))
+        # Progress is from here on by the new scales, lest a change of them count as such.
+        self._scaled_errors = self._scaled(self._goal - self.hand.control_positions)
 
     def begin_episodes(self, worlds: torch.Tensor, randomness: EpisodeRandomness) -> torch.Tensor:
         drawn = randomness.uniform(worlds, 18)

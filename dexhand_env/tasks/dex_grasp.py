@@ -34,10 +34,22 @@ class DexGrasp(Task):
 
     def __init__(self, config: DexGraspConfig, hand: RobotHand, sim: Simulation) -> None:
         super().__init__(config, hand, sim)
-        start, target = config.start, config.target
+        self._rest_height_m = config.object.extents_m[2] / 2.0
+        self._own_half_height_m = torch.tensor(config.object.extents_m[2], device=self.device) / 2.0
+        self._pad_sites = pad_sites(config.hand.side)
+        self._poses = torch.zeros((self.num_envs, 1, 7), device=self.device)
+        self._target = torch.zeros((self.num_envs, 3), device=self.device)
+        self._held_steps = torch.zeros(self.num_envs, dtype=torch.int32, device=self.device)
+        # Of the running episode: largest fingertip force (N), deepest penetration of the object, that by the hand (m).
+        self._extremes = torch.zeros((self.num_envs, 3), device=self.device)
+        self.use(config)
+        self._measure()
+
+    def use(self, config: DexGraspConfig) -> None:
+        super().use(config)
+        start, target, scales = config.start, config.target, config.reward_scales
         middle = (*start.hand_position_m, *start.hand_rotation_rad)
         reach = (*start.hand_position_range_m, *[start.hand_rotation_range_rad] * 3)
-        self._rest_height_m = config.object.extents_m[2] / 2.0
         lowest, highest = (self._rest_height_m + height for height in target.height_range_m)
         ranges = [(centre - half, centre + half) for centre, half in zip(middle, reach)]
         ranges += [(-start.object_position_range_m, start.object_position_range_m)] * 2
@@ -45,16 +57,7 @@ class DexGrasp(Task):
         ranges += [(-target.position_range_m, target.position_range_m)] * 2 + [(lowest, highest)]
         self._lower, self._upper = torch.tensor(ranges, device=self.device).unbind(dim=-1)
         self._fingers = torch.tensor(start.finger_positions_rad, device=self.device).repeat(self.num_envs, 1)
-        self._own_half_height_m = torch.tensor(config.object.extents_m[2], device=self.device) / 2.0
-        self._pad_sites = pad_sites(config.hand.side)
-        self._poses = torch.zeros((self.num_envs, 1, 7), device=self.device)
-        self._target = torch.zeros((self.num_envs, 3), device=self.device)
-        self._held_steps = torch.zeros(self.num_envs, dtype=torch.int32, device=self.device)
-        scales = config.reward_scales
         self._limits = torch.tensor([scales.force_limit_n, scales.penetration_limit_m], device=self.device)
-        # Of the running episode: largest fingertip force (N), deepest penetration of the object, that by the hand (m).
-        self._extremes = torch.zeros((self.num_envs, 3), device=self.device)
-        self._measure()
 
     @classmethod
     def scene(cls, config: Any) -> Scene:

@@ -152,6 +152,18 @@ def test_several_seeds_are_joined_and_told_apart(tmp_path: Path) -> None:
     assert all(f"seed {seed}:" in text for seed in (1, 2, 3))
 
 
+def test_the_level_of_a_curriculum_is_a_staircase_where_there_is_one(reported: Path, recorded: Path) -> None:
+    assert "Curriculum level" not in _page(reported)
+    path = recorded / "seed42" / "history.csv"
+    head, *lines = path.read_text(encoding="utf-8").splitlines()
+    levels = [",".join((line, str(index // 30))) for index, line in enumerate(lines)]
+    path.write_text("\n".join([f"{head},curriculum_level", *levels]) + "\n", encoding="utf-8")
+    write_report(recorded)
+    page = _page(recorded)
+    assert 'aria-label="Curriculum level: ends at 3"' in page
+    assert page.count('"interpolate":"step-before"') == 1
+
+
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
     folder = write_results(tmp_path, episodes=64, note=HOSTILE)
     write_report(folder)

@@ -71,6 +71,38 @@ def critic_spec(**config: Any) -> TrainingSpec:
     return spec(task=task(observations=observations), params=params(central_value_config=CRITIC, **config))
 
 
+def curriculum_spec(**config: Any) -> TrainingSpec:
+    """DexGrasp with an object that the critic alone sees, and a curriculum from a success that comes by itself to one
+    that these few iterations do not reach."""
+    seen = load_task("DexGrasp").observations.policy
+    blind = [key for key in seen if "object" not in key and key != "gentleness"]
+    grasp = load_task(
+        "DexGrasp",
+        {
+            "sim": {"physics": "fast"},
+            "episode_length_steps": 12,
+            "success": {"hold_steps": 3},
+            "observations": {"policy": blind, "critic": list(seen)},
+            "randomisation": {"object_friction": [0.5, 1.2], "action_delay_steps": [0, 2]},
+            "curriculum": {
+                "success_rate": 0.5,
+                "episodes": 10,
+                "widenings": 3,
+                "from": {
+                    "start.hand_position_range_m": [0.02, 0.02, 0.02],
+                    "success.distance_m": 0.4,
+                    "success.speed_m_per_s": 10.0,
+                    "success.hold_steps": 2,
+                    "randomisation.object_friction": [1.0, 1.0],
+                    "randomisation.action_delay_steps": [0, 0],
+                    "rewards.excess_force": -0.01,
+                },
+            },
+        },
+    )
+    return spec(task=grasp, params=params(central_value_config=CRITIC, **config))
+
+
 def sha256(path: Path) -> str:
     """Of a file's bytes."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

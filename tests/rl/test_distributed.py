@@ -84,22 +84,30 @@ def rows(run: Path) -> List[Dict[str, str]]:
 def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Runs of two processes under torchrun. Not to be changed."""
     folder = tmp_path_factory.mktemp("together")
-    learning = ("straight", "on_device", "critic", "half", "signalled", "diverged", "mistaken")
+    learning = ("straight", "on_device", "curriculum", "half", "signalled", "diverged", "mistaken")
     result = launched("run", TOGETHER, str(folder), *learning, "normaliser", "statistics")
     assert result.returncode == 0, result.stderr
     return folder
 
 
-@pytest.mark.parametrize("scenario", ["straight", "on_device", "critic"])
+@pytest.mark.parametrize("scenario", ["straight", "on_device", "curriculum"])
 def test_all_processes_have_the_same_bits_after_every_iteration(together: Path, scenario: str) -> None:
     """Weights, normalisers, optimizer, learning rate and statistics, the critic's too; each explores by itself."""
     first, second = (each["iterations"] for each in found(together, scenario))
-    assert len(first) == len(second) == (2 if scenario == "critic" else ITERATIONS)
+    assert len(first) == len(second) == (3 if scenario == "curriculum" else ITERATIONS)
     for one, other in zip(first, second):
         assert one["alike"] == other["alike"]
         assert all(one["own"][name] != other["own"][name] for name in one["own"])
     assert len({each["alike"]["weights"] for each in first}) == len(first)
     assert len({each["learning_rate"] for each in first}) > 1
+
+
+def test_all_processes_are_at_the_same_level(together: Path) -> None:
+    """By the episodes of all of them: in the first iteration three whole ones in each of 2 x 8 worlds."""
+    first, second = ([row["level"] for row in each["iterations"]] for each in found(together, "curriculum"))
+    assert first == second == [0, 1, 2]
+    state = load_checkpoint(together / "curriculum" / "nn" / checkpoint_name(1), TRAINING_KEYS)
+    assert state["curriculum"] == {"level": 0, "episodes": 48, "successes": 48}
 
 
 def test_every_process_has_num_envs_and_all_frames_count(together: Path) -> None:
@@ -174,9 +182,13 @@ def test_a_mistake_found_by_one_is_told_to_all(together: Path) -> None:
 
 
 def test_two_and_two_iterations_are_four_and_a_hung_process_is_not_waited_for(together: Path, tmp_path: Path) -> None:
-    """Bit for bit, by processes that know only the disk; then one of them stops, and the other ends by the timeout."""
+    """Bit for bit, by processes that know only the disk, with a critic and a curriculum too; then one of them stops.
+
+    The other ends by the timeout.
+    """
     half = shutil.copytree(together / "half", tmp_path / "half")
-    first, second = started([TOGETHER, str(tmp_path), "other_half", "hung"], [ROOT, ROOT], TIMEOUT_S="15")
+    shutil.copytree(together / "curriculum", tmp_path / "curriculum")
+    first, second = started([TOGETHER, str(tmp_path), "widened", "other_half", "hung"], [ROOT, ROOT], TIMEOUT_S="15")
     try:
         _, error = first.communicate(timeout=PATIENCE_S)
     finally:
@@ -185,6 +197,11 @@ def test_two_and_two_iterations_are_four_and_a_hung_process_is_not_waited_for(to
     assert found(tmp_path, "other_half")[0]["end"] == [ITERATIONS, 2 * 64 * ITERATIONS, False]
     for name in [checkpoint_name(i) for i in range(1, ITERATIONS + 1)] + [BEST]:
         assert sha256(half / "nn" / name) == sha256(together / "straight" / "nn" / name)
+    for name in (checkpoint_name(2), checkpoint_name(3)):
+        resumed, whole = (
+            load_checkpoint(run / "nn" / name, TRAINING_KEYS) for run in (tmp_path / "widened", together / "curriculum")
+        )
+        assert differences(resumed, whole) == []
     assert first.returncode == 1
     assert "process 0 of 2 ends, since another has ended or does not answer (Timed out waiting" in error
     assert second.returncode == -signal.SIGKILL

@@ -18,7 +18,7 @@ from dexhand_env.rl.checkpoint import BEST, TRAINING_KEYS, checkpoint_name, load
 from dexhand_env.rl.statistics import EpisodeMeans
 from dexhand_env.rl.training import TrainingSpec, run_lock, run_training
 
-from .runs import CRITIC, ITERATIONS, critic_spec, differences, in_subprocess, params, sha256, spec, task
+from .runs import ITERATIONS, critic_spec, differences, in_subprocess, params, sha256, spec, task
 
 # Columns that say how long something took.
 TIMINGS = ("seconds", "cpu_seconds", "frames_per_second")
@@ -98,28 +98,6 @@ def test_three_and_three_iterations_are_six(straight: Path, tmp_path: Path) -> N
         assert differences(found, expected) == []
         assert sha256(folder / "nn" / name) == sha256(straight / "nn" / name)
     assert rows(folder) == rows(straight)
-
-
-def test_a_task_with_an_object_and_a_critic_of_its_own_goes_on_bit_for_bit(tmp_path: Path) -> None:
-    """The critic sees the object, the policy does not."""
-    critic = list(load_task("DexGrasp").observations.policy)
-    blind = [key for key in critic if "object" not in key and key != "gentleness"]
-    grasp = load_task(
-        "DexGrasp",
-        {
-            "sim": {"physics": "fast"},
-            "episode_length_steps": 12,
-            "success": {"hold_steps": 3},
-            "observations": {"policy": blind, "critic": critic},
-        },
-    )
-
-    whole, half = tmp_path / "whole", tmp_path / "half"
-    training = spec(task=grasp, params=params(central_value_config=CRITIC, max_epochs=4))
-    run_training(training, whole)
-    run_training(training, half, checkpoint(whole, 2))
-    found, expected = (torch.load(checkpoint(folder, 4), weights_only=True) for folder in (half, whole))
-    assert differences(found, expected) == []
 
 
 def test_a_randomised_training_goes_on_exactly(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from dexhand_env.rl.agent import DexHandAgent, TrainingDiverged
 from dexhand_env.rl.distributed import Processes, join_processes
 from dexhand_env.rl.statistics import TrainingStatistics
 from dexhand_env.rl.training import run_training
-from tests.rl.runs import critic_spec, params, spec
+from tests.rl.runs import curriculum_spec, params, spec
 
 ITERATIONS = 4
 WORLDS = 3
@@ -60,6 +60,7 @@ def seen(agent: DexHandAgent, row: Dict[str, float]) -> Result:
         "alike": {name: bits(value) for name, value in alike.items()},
         "own": {"observations": bits(agent.obs["obs"]), "noise": bits(torch.get_rng_state())},
         "learning_rate": agent.last_lr,
+        "level": row.get("curriculum_level"),
         "samples": float(agent.value_mean_std.count) - 1.0,
     }
 
@@ -110,8 +111,14 @@ def on_device(folder: Path, processes: Processes) -> Result:
     return train(folder, processes, spec(params=params(max_epochs=ITERATIONS)), then=keep_rate)
 
 
-def critic(folder: Path, processes: Processes) -> Result:
-    return train(folder, processes, critic_spec(max_epochs=2))
+def curriculum(folder: Path, processes: Processes) -> Result:
+    """DexGrasp, with a critic of its own."""
+    return train(folder, processes, curriculum_spec(max_epochs=3))
+
+
+def widened(folder: Path, processes: Processes) -> Result:
+    """The same from right before a widening."""
+    return train(folder, processes, curriculum_spec(max_epochs=3), folder.parent / "curriculum/nn/checkpoint_1.pth")
 
 
 def half(folder: Path, processes: Processes) -> Result:
@@ -173,7 +180,10 @@ def statistics(folder: Path, processes: Processes) -> Result:
     return {"row": counted.finish_iteration(), "state": counted.get_state()}
 
 
-SCENARIOS = (straight, on_device, critic, half, other_half, signalled, diverged, mistaken, normaliser, statistics, hung)
+SCENARIOS = (
+    *(straight, on_device, curriculum, widened, half, other_half),
+    *(signalled, diverged, mistaken, normaliser, statistics, hung),
+)
 
 if __name__ == "__main__":
     with join_processes(float(os.environ.get("TIMEOUT_S", "60"))) as processes:
