@@ -199,6 +199,7 @@ def scene_mjcf(scene: Scene, physics: Physics) -> str:
     for item in scene.objects:
         worldbody.append(_object_body(item))
         deepest = {"body1": item.name, "num": "1", "reduce": "mindist", "data": "found dist"}
-        ElementTree.SubElement(sensors, "contact", name=depth_sensor(item), **deepest)
-        ElementTree.SubElement(sensors, "contact", name=hand_depth_sensor(item), subtree2=HAND_BODY, **deepest)
+        by_hand = {**deepest, "name": hand_depth_sensor(item), "subtree2": HAND_BODY}
+        ElementTree.SubElement(sensors, "contact", {**deepest, "name": depth_sensor(item)})
+        ElementTree.SubElement(sensors, "contact", by_hand)
     return ElementTree.tostring(root, encoding="unicode")

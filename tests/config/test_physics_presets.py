@@ -11,12 +11,13 @@ from dexhand_env.errors import UserError
 
 
 @pytest.mark.parametrize(
-    ("name", "timestep_s", "substeps"), [("default", 0.005, 4), ("fast", 0.01, 2), ("reference", 0.001, 20)]
+    ("name", "timestep_s", "substeps", "solver"),
+    [("default", 0.005, 4, (5, 10)), ("fast", 0.01, 2, (5, 10)), ("reference", 0.001, 20, (20, 50))],
 )
-def test_the_presets_step_as_documented(name: str, timestep_s: float, substeps: int) -> None:
+def test_the_presets_step_as_documented(name: str, timestep_s: float, substeps: int, solver: tuple[int, int]) -> None:
     physics = load_physics(name)
     assert (physics.name, physics.timestep_s, physics.substeps) == (name, timestep_s, substeps)
-    assert (physics.integrator, physics.iterations, physics.ls_iterations) == ("discrete", 5, 10)
+    assert (physics.integrator, physics.iterations, physics.ls_iterations) == ("discrete", *solver)
     assert (physics.cone, physics.impratio) == ("elliptic", 10)
     assert physics.control_dt_s == 0.02
     assert Physics.model_validate(physics.dump()) == physics
