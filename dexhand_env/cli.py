@@ -222,10 +222,10 @@ def evaluate(
 
 @app.command()
 def report(experiment: Experiment) -> None:
-    """Write results/<Experiment>/report.html and evaluation.json."""
+    """Write results/<Experiment>/report.html and evaluation.json; exit code 1 where files are missing."""
     from dexhand_env.stages.report import experiment_folder, report_stage
 
-    typer.echo(report_stage(experiment_folder(experiment)))
+    raise typer.Exit(0 if report_stage(experiment_folder(experiment)) else 1)
 
 
 @app.command()

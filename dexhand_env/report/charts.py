@@ -78,7 +78,7 @@ def _mean_rows(histories: Mapping[int, History], column: str, series: str) -> li
 
 def terms_chart(histories: Mapping[int, History], prefix: str, title: str) -> Chart | None:
     """All columns under ``prefix/`` in one chart, a line each, averaged over the seeds that played as many frames."""
-    names = next(iter(histories.values())).terms(prefix)
+    names = next(iter(histories.values())).terms(prefix) if histories else []
     rows = [row for name in names for row in _mean_rows(histories, name, name.removeprefix(prefix + "/"))]
     if not rows:
         return None

@@ -65,18 +65,18 @@ def joined_interval(counts: Sequence[tuple[int, int]], seed: int = 0) -> tuple[f
 
 def join_conditions(results: Results) -> dict[str, JoinedCondition]:
     """Every condition joined over the seeds; the rate is the mean of the seeds' rates."""
-    return _joined(results, results.conditions)
+    return _joined(results, list(results.first.conditions) if results.first else [])
 
 
 def join_variants(results: Results) -> dict[str, JoinedCondition]:
     """Every variant, joined likewise."""
-    return _joined(results, results.variants)
+    return _joined(results, list(results.first.variants) if results.first else [])
 
 
 def _joined(results: Results, names: Sequence[str]) -> dict[str, JoinedCondition]:
     joined = {}
     for name in names:
-        runs = {seed.seed: seed.evaluation.tests[name] for seed in results.seeds}
+        runs = {seed: evaluation.tests[name] for seed, evaluation in results.evaluations.items()}
         counts = [(run.successes, run.episodes) for run in runs.values()]
         joined[name] = JoinedCondition(
             success_rate=sum(successes / episodes for successes, episodes in counts) / len(counts),

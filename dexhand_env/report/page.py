@@ -15,6 +15,7 @@ from markupsafe import Markup
 from dexhand_env.report import formats
 from dexhand_env.report.charts import Chart, distribution, learning_curve, sweep_curve, terms_chart
 from dexhand_env.report.drop import TRAINING, Drop, largest_drop
+from dexhand_env.report.episodes import EpisodeTable
 from dexhand_env.report.heat import heat_gradient, heat_style
 from dexhand_env.report.join import JoinedCondition
 from dexhand_env.report.replay import RecordedScene, client_document
@@ -50,7 +51,7 @@ class Scale:
     @classmethod
     def holding(cls, fractions: Iterable[float]) -> Scale:
         """A scale that begins at a multiple of 5 % a little below the lowest of ``fractions``."""
-        return cls(min(0.95, max(0.0, int((min(fractions) - 0.02) * 20) / 20)))
+        return cls(min(0.95, max(0.0, int((min(fractions, default=1.0) - 0.02) * 20) / 20)))
 
     def place(self, fraction: float) -> float:
         return round(100.0 * (max(fraction, self.low) - self.low) / (1.0 - self.low), 2)
@@ -70,17 +71,19 @@ def render_page(
         variants: its variants joined likewise.
         scenes: the replays of the first seed, see :func:`dexhand_env.report.replay.record_scenes`.
     """
-    headline, goal = _primary(joined), results.config.report.success_goal
-    changes = {name: variant.changes for name, variant in results.seeds[0].evaluation.variants.items()}
-    tested = sweeps(joined, variants, changes, headline)
+    headline, goal = _primary(joined) if joined else TRAINING, results.config.report.success_goal
+    recorded = results.first.variants if results.first else {}
+    changes = {name: variant.changes for name, variant in recorded.items()}
+    tested = sweeps(joined, variants, changes, headline) if joined else []
     curves = [sweep_curve(sweep, goal) for sweep in tested]
     charts = {**_charts(results), "sweeps": [chart for chart in curves if chart is not None]}
     bounds = [goal, *(condition.lowest for condition in joined.values())]
+    tables = {seed.seed: seed.episodes for seed in results.seeds if seed.episodes is not None}
     payload = {
         "charts": {
             f"{group}-{index}": chart.spec for group, some in charts.items() for index, chart in enumerate(some)
         },
-        "episodes": episode_payload({seed.seed: seed.episodes for seed in results.seeds}),
+        "episodes": episode_payload(tables) if tables else None,
         "client": client_document(),
         "scenes": {scene.replay.name: scene.data for scene in scenes},
     }
@@ -94,7 +97,7 @@ def render_page(
             variants=variants,
             goal=goal,
             sweeps=tested,
-            heat=Scale.holding(test.success_rate for test in (*joined.values(), *variants.values())),
+            heat=Scale.holding(test.success_rate for sweep in tested for test in (each.joined for each in sweep.tests)),
             heat_style=heat_style,
             heat_gradient=heat_gradient(),
             headline=headline,
@@ -103,8 +106,10 @@ def render_page(
             selection_scales={
                 seed.seed: Scale.holding(candidate.interval[0] for candidate in seed.selection.candidates)
                 for seed in results.seeds
+                if seed.selection is not None
             },
             charts=charts,
+            episodes=bool(tables),
             scenes=scenes,
             runs=[*results.stages, *(run for seed in results.seeds for run in seed.stages)],
             provenance=_provenance(results),
@@ -142,9 +147,10 @@ def own_code(code: str) -> Markup:
 
 
 def _charts(results: Results) -> dict[str, list[Chart]]:
-    histories = {seed.seed: seed.history for seed in results.seeds}
-    episodes = results.seeds[0].episodes
-    columns = ["return", "length_steps", *episodes.metrics]
+    histories = {seed.seed: seed.history for seed in results.seeds if seed.history is not None}
+    tables = [seed.episodes for seed in results.seeds if seed.episodes is not None]
+    columns = ["return", "length_steps", *tables[0].metrics] if tables and results.first else []
+    conditions = list(results.first.conditions) if results.first else []
     groups: dict[str, list[Chart | None]] = {
         "curves": [
             *(learning_curve(histories, column, title) for column, title in CURVES),
@@ -152,19 +158,17 @@ def _charts(results: Results) -> dict[str, list[Chart]]:
         ],
         "terms": [terms_chart(histories, "reward", "Reward terms"), terms_chart(histories, "termination", "Endings")],
         "spread": [
-            distribution(_by_condition(results, column), formats.label(column).capitalize()) for column in columns
+            distribution(_by_condition(tables, conditions, column), formats.label(column).capitalize())
+            for column in columns
         ],
     }
     return {group: [chart for chart in some if chart is not None] for group, some in groups.items()}
 
 
-def _by_condition(results: Results, column: str) -> dict[str, Any]:
+def _by_condition(tables: Sequence[EpisodeTable], conditions: Sequence[str], column: str) -> dict[str, Any]:
     import numpy as np
 
-    return {
-        name: np.concatenate([seed.episodes.under(name).columns[column] for seed in results.seeds])
-        for name in results.conditions
-    }
+    return {name: np.concatenate([table.under(name).columns[column] for table in tables]) for name in conditions}
 
 
 def _primary(joined: Mapping[str, JoinedCondition]) -> str:

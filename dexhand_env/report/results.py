@@ -1,9 +1,11 @@
-"""One experiment's results folder as a whole, checked for agreement between its files."""
+"""One experiment's results folder as a whole, checked for agreement between its files; what is missing is named."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from dexhand_env.errors import UserError
 from dexhand_env.report.episodes import FAILURE, EpisodeTable, Replays, read_episodes, read_replays
@@ -17,91 +19,150 @@ from dexhand_env.report.records import (
     read_json,
 )
 
+Content = TypeVar("Content")
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A file that is not there or cannot be used, why, and the command that makes it."""
+
+    path: str
+    reason: str
+    command: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}; allowed: make it by `{self.command}`"
+
 
 @dataclass(frozen=True)
 class SeedResults:
-    """What training, selection and evaluation recorded for one training seed."""
+    """What training, selection and evaluation recorded for one training seed; None for what is missing."""
 
     seed: int
-    history: History
-    selection: Selection
-    evaluation: Evaluation
-    episodes: EpisodeTable
-    replays: Replays
+    history: History | None
+    selection: Selection | None
+    evaluation: Evaluation | None
+    episodes: EpisodeTable | None
+    replays: Replays | None
     stages: list[StageRun]
 
 
 @dataclass(frozen=True)
 class Results:
-    """A results folder: the validated experiment, every seed in order, and the stages that ran once."""
+    """A results folder: the validated experiment, every seed in order, the stages that ran once, what is missing."""
 
     config: ReportConfig
     seeds: list[SeedResults]
     stages: list[StageRun]
+    missing: list[Missing]
 
     @property
-    def conditions(self) -> list[str]:
-        """Physics conditions that every seed was evaluated under."""
-        return list(self.seeds[0].evaluation.conditions)
+    def evaluations(self) -> dict[int, Evaluation]:
+        """By training seed, of those that were tested."""
+        return {seed.seed: seed.evaluation for seed in self.seeds if seed.evaluation is not None}
 
     @property
-    def variants(self) -> list[str]:
-        """Variants of the task that every seed was tested in."""
-        return list(self.seeds[0].evaluation.variants)
+    def first(self) -> Evaluation | None:
+        """That of the first seed that was tested; the others have the same conditions and variants."""
+        return next(iter(self.evaluations.values()), None)
+
+    @property
+    def is_tested(self) -> bool:
+        """Whether every seed was."""
+        return len(self.evaluations) == len(self.seeds)
 
 
-def shown_replays(results: Results) -> Replays:
+def shown_replays(results: Results) -> Replays | None:
     """The replays that the page shows: the first seed's, and failures of kinds that only other seeds met."""
-    first, *others = results.seeds
-    shown = list(first.replays.episodes)
-    for seed in others:
-        for replay in reversed(seed.replays.episodes):
+    recorded = [(seed.seed, seed.replays) for seed in results.seeds if seed.replays is not None]
+    if not recorded:
+        return None
+    shown = list(recorded[0][1].episodes)
+    for train_seed, replays in recorded[1:]:
+        for replay in reversed(replays.episodes):
             if not replay.success and replay.outcome not in {other.outcome for other in shown}:
-                shown.append(replace(replay, name=FAILURE + replay.outcome, train_seed=seed.seed))
-    return replace(first.replays, episodes=shown)
+                shown.append(replace(replay, name=FAILURE + replay.outcome, train_seed=train_seed))
+    return replace(recorded[0][1], episodes=shown)
 
 
 def read_results(folder: Path) -> Results:
-    """Everything the report shows, from ``results/<Experiment>``.
+    """What the report shows, from ``results/<Experiment>``.
 
     Raises:
-        UserError: a file is missing or damaged, or two files contradict each other; names the file.
+        UserError: the configuration is missing or damaged.
     """
     config = read_json(folder / "config" / "report.json", ReportConfig)
-    seeds = [_read_seed(folder / f"seed{seed}", seed) for seed in config.seeds]
-    expected = set(seeds[0].evaluation.tests)
-    for seed in seeds[1:]:
-        if set(seed.evaluation.tests) != expected:
-            path = folder / f"seed{seed.seed}" / "evaluation.json"
+    reader = _Reader(config.experiment)
+    seeds = [reader.seed(folder / f"seed{seed}", seed) for seed in config.seeds]
+    expected = next((set(seed.evaluation.tests) for seed in seeds if seed.evaluation is not None), set())
+    for index, seed in enumerate(seeds):
+        if seed.evaluation is not None and set(seed.evaluation.tests) != expected:
             found = ", ".join(seed.evaluation.tests)
-            raise UserError(f"{path}: conditions", found, ", ".join(sorted(expected)) + " as for the other seeds")
-    return Results(config, seeds, _read_stages(folder / "stages", None))
+            reason = f"tests {found}; the first of the other seeds {', '.join(sorted(expected))}"
+            reader.note(folder / f"seed{seed.seed}" / "evaluation.json", reason, f"evaluate-{{}}-{seed.seed}")
+            seeds[index] = replace(seed, evaluation=None, episodes=None)
+    stages = reader.stages(folder / "stages", None)
+    return Results(config, seeds, stages, reader.missing)
 
 
-def _read_seed(folder: Path, seed: int) -> SeedResults:
-    results = SeedResults(
-        seed=seed,
-        history=read_history(folder / "history.csv"),
-        selection=read_json(folder / "selection.json", Selection),
-        evaluation=read_json(folder / "evaluation.json", Evaluation),
-        episodes=read_episodes(folder / "episodes.parquet"),
-        replays=read_replays(folder / "replays.npz"),
-        stages=_read_stages(folder / "stages", seed),
-    )
-    for name, condition in results.evaluation.tests.items():
-        rows = results.episodes.under(name)
+class _Reader:
+    """Reads files of one experiment and notes those that cannot be used."""
+
+    def __init__(self, experiment: str) -> None:
+        self._experiment = experiment
+        self.missing: list[Missing] = []
+
+    def note(self, path: Path, reason: str, stage: str) -> None:
+        """A file that its ``stage``, a name with {} for the experiment, has to make."""
+        self.missing.append(Missing(str(path), reason, f"dvc repro {stage.format(self._experiment)}"))
+
+    def _read(self, read: Callable[[Path], Content], path: Path, stage: str) -> Content | None:
+        try:
+            return read(path)
+        except UserError as error:
+            where, found, _ = error.args
+            key = where.removeprefix(str(path)).removeprefix(": ")
+            self.note(path, f"{key}: {found}" if key else found, stage)
+            return None
+
+    def seed(self, folder: Path, seed: int) -> SeedResults:
+        """Everything of one training seed."""
+        train, select, evaluate = (f"{stage}-{{}}-{seed}" for stage in ("train", "select", "evaluate"))
+        history = self._read(read_history, folder / "history.csv", train)
+        selection = self._read(lambda path: read_json(path, Selection), folder / "selection.json", select)
+        evaluation = self._read(lambda path: read_json(path, Evaluation), folder / "evaluation.json", evaluate)
+        episodes = self._read(lambda path: _episodes(path, evaluation), folder / "episodes.parquet", evaluate)
+        replays = self._read(read_replays, folder / "replays.npz", evaluate)
+        stages = self.stages(folder / "stages", seed)
+        return SeedResults(seed, history, selection, evaluation, episodes, replays, stages)
+
+    def stages(self, folder: Path, seed: int | None) -> list[StageRun]:
+        """Stage records in the order in which they ran; the report's own is left out, it describes an earlier page."""
+        expected = [] if seed is None else [folder / f"{stage}.json" for stage in ("train", "select", "evaluate")]
+        paths = sorted({*expected, *(path for path in folder.glob("*.json") if path.name != "report.json")})
+        runs = [self._read(lambda path: read_json(path, StageRun), path, _stage_of(path, seed)) for path in paths]
+        known = [run.model_copy(update={"seed": seed}) for run in runs if run is not None]
+        return sorted(known, key=lambda run: run.started)
+
+
+def _stage_of(path: Path, seed: int | None) -> str:
+    return path.stem + "-{}" if seed is None else f"{path.stem}-{{}}-{seed}"
+
+
+def _episodes(path: Path, evaluation: Evaluation | None) -> EpisodeTable:
+    """The episode table, which must agree with the evaluation where that is known.
+
+    Raises:
+        UserError: it is missing or damaged, or does not agree.
+    """
+    table = read_episodes(path)
+    for name, condition in evaluation.tests.items() if evaluation is not None else ():
+        rows = table.under(name)
         successes = int(rows.columns["success"].sum())
         if (rows.rows, successes) != (condition.episodes, condition.successes):
             raise UserError(
-                str(folder / "episodes.parquet"),
-                f"{rows.rows} episodes with {successes} successes under {name}",
-                f"{condition.episodes} with {condition.successes}, as evaluation.json says",
+                str(path),
+                f"{rows.rows} episodes with {successes} successes under {name}, where evaluation.json says "
+                f"{condition.episodes} with {condition.successes}",
             )
-    return results
-
-
-def _read_stages(folder: Path, seed: int | None) -> list[StageRun]:
-    """Stage records in the order in which they ran; the report's own is left out, it describes an earlier page."""
-    paths = [path for path in sorted(folder.glob("*.json")) if path.name != "report.json"]
-    runs = [read_json(path, StageRun).model_copy(update={"seed": seed}) for path in paths]
-    return sorted(runs, key=lambda run: run.started)
+    return table

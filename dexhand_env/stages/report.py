@@ -1,7 +1,8 @@
 """The report stage: joins the seeds' evaluations and writes the page.
 
 ``python -m dexhand_env.stages.report <Experiment>`` reads results/<Experiment>/config/report.json and every seed's
-files, and writes results/<Experiment>/evaluation.json and results/<Experiment>/report.html, each in one step.
+files, and writes results/<Experiment>/evaluation.json and results/<Experiment>/report.html, each in one step. Where a
+file is missing or damaged the page shows the rest and names it, and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -10,18 +11,27 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dexhand_env.errors import UserError, exit_code
+from dexhand_env.errors import MISTAKE, UserError
 from dexhand_env.files import write_json, write_text
 from dexhand_env.stages.inputs import RESULTS
 from dexhand_env.stages.record import record_stage
 
+if TYPE_CHECKING:
+    from dexhand_env.report.results import Missing
 
-def write_report(folder: Path) -> Path:
-    """Write evaluation.json and report.html into the experiment's results ``folder``; returns the page's path.
+PAGE = "report.html"
+
+
+def write_report(folder: Path) -> list[Missing]:
+    """Write report.html into the experiment's results ``folder``, and evaluation.json where every seed was tested.
+
+    Returns:
+        what is missing or damaged, which the page says too.
 
     Raises:
-        UserError: a recorded file is missing, damaged or contradicts another; nothing is written then.
+        UserError: the experiment's configuration is missing or damaged; nothing is written then.
     """
     # Imported here: viser, altair and pyarrow are heavy, and `--help` and usage errors need none of them.
     from dexhand_env.hand.joints import body_names
@@ -34,25 +44,38 @@ def write_report(folder: Path) -> Path:
     results = read_results(folder)
     joined, variants = join_conditions(results), join_variants(results)
     replays = shown_replays(results)
-    scenes = record_scenes(replays, visual_meshes(replays.side), body_names(replays.side))
+    scenes = record_scenes(replays, visual_meshes(replays.side), body_names(replays.side)) if replays else []
     page = render_page(results, joined, variants, scenes)
-    write_json(folder / "evaluation.json", joined_evaluation(results, joined, variants))
-    write_text(folder / "report.html", page)
-    return folder / "report.html"
+    if results.is_tested:
+        write_json(folder / "evaluation.json", joined_evaluation(results, joined, variants))
+    write_text(folder / PAGE, page)
+    return results.missing
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the stage from the command line; returns the exit code, 2 for a user's mistake."""
+    """Run the stage from the command line; the exit code: 1 where something is missing, 2 for a user's mistake."""
     parser = argparse.ArgumentParser(prog="python -m dexhand_env.stages.report", description=__doc__.split("\n")[0])
     parser.add_argument("experiment", help="the experiment's name, a folder under results/")
     options = parser.parse_args(arguments)
-    return exit_code(lambda: print(report_stage(experiment_folder(options.experiment))))
+    try:
+        return 0 if report_stage(experiment_folder(options.experiment)) else 1
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return MISTAKE
 
 
-def report_stage(folder: Path) -> Path:
-    """Write the report of the experiment whose results are in ``folder``, and the record of how that ran."""
+def report_stage(folder: Path) -> bool:
+    """Write the report of the experiment whose results are in ``folder``, and the record of how that ran.
+
+    Returns:
+        whether it is complete; one line tells of each file that is missing.
+    """
     with record_stage("report", folder / "stages" / "report.json"):
-        return write_report(folder)
+        missing = write_report(folder)
+    for each in missing:
+        print(each, file=sys.stderr)
+    print(folder / PAGE)
+    return not missing
 
 
 def experiment_folder(experiment: str) -> Path:

@@ -122,6 +122,34 @@ def test_a_failure_of_each_kind_can_be_replayed_whichever_seed_met_it(tmp_path: 
     assert "Failure: nan seed 2, episode 102 · nan" in text
 
 
+def test_a_page_without_the_evaluation_shows_the_rest_and_names_what_is_missing(recorded: Path) -> None:
+    for name in ("evaluation.json", "episodes.parquet"):
+        (recorded / "seed42" / name).unlink()
+    (recorded / "seed42/replays.npz").write_bytes(b"PK")
+    missing = write_report(recorded)
+    assert [Path(each.path).name for each in missing] == ["evaluation.json", "episodes.parquet", "replays.npz"]
+    text = _Outline(_page(recorded)).text
+    assert "BaseTask is not tested" in text[:200]
+    assert "3 files are missing or damaged" in text
+    assert "seed42/evaluation.json : file is missing. dvc repro evaluate-BaseTask-42" in text
+    assert "seed42/replays.npz : is not a readable npz archive" in text
+    assert "checkpoint_120.pth chosen" in text
+    assert "No replay was recorded." in text
+    assert not (recorded / "evaluation.json").exists()
+
+
+def test_a_seed_that_was_not_tested_leaves_the_goal_open(tmp_path: Path) -> None:
+    folder = write_results(tmp_path, seeds=(1, 2), episodes=64)
+    for file in (folder / "seed2").rglob("*.*"):
+        file.unlink()
+    assert len(write_report(folder)) == 8
+    text = _Outline(_page(folder)).text
+    assert "BaseTask is not fully tested 1 of 2 training seeds were tested" in text
+    assert "dvc repro train-BaseTask-2" in text
+    assert "goal met" not in text
+    assert not (folder / "evaluation.json").exists()
+
+
 def test_the_page_names_no_address_to_fetch(reported: Path) -> None:
     outline = _Outline(_page(reported))
     assert "src" not in outline.attributes
@@ -189,8 +217,8 @@ def test_json_in_a_script_is_the_same_value_and_cannot_end_the_script(value: obj
 def test_the_page_is_small_even_with_many_episodes(reported: Path, tmp_path: Path) -> None:
     assert (reported / "report.html").stat().st_size < 4 * MIB
     folder = write_results(tmp_path, episodes=10_000)
-    page = write_report(folder)
-    assert page.stat().st_size < 5 * MIB
+    write_report(folder)
+    assert (folder / "report.html").stat().st_size < 5 * MIB
     assert (
         json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))["conditions"]["training"]["episodes"]
         == 10_000
@@ -198,9 +226,11 @@ def test_the_page_is_small_even_with_many_episodes(reported: Path, tmp_path: Pat
 
 
 def test_one_content_for_one_folder(recorded: Path) -> None:
-    first = write_report(recorded).read_bytes()
+    assert write_report(recorded) == []
+    first = (recorded / "report.html").read_bytes()
     evaluation = (recorded / "evaluation.json").read_bytes()
-    assert write_report(recorded).read_bytes() == first
+    write_report(recorded)
+    assert (recorded / "report.html").read_bytes() == first
     assert (recorded / "evaluation.json").read_bytes() == evaluation
 
 

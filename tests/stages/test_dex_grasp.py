@@ -46,7 +46,8 @@ def test_an_object_is_trained_with_tested_and_shown(tmp_path: Path) -> None:
         object_positions = replay.positions_m[:, replays.body_names.index("object")]
         np.testing.assert_allclose(object_positions[:, 2], size_m[-1], atol=2e-3)
     with inside(tmp_path):
-        page = write_report(Path("results") / NAME).read_text(encoding="utf-8")
+        assert write_report(Path("results") / NAME) == []
+        page = (Path("results") / NAME / "report.html").read_text(encoding="utf-8")
     assert "In other circumstances" in page
     for name, variant in evaluation["variants"].items():
         assert name in page

@@ -75,6 +75,7 @@
   }
 
   // ---- episode table ------------------------------------------------------------------------------------------
+  if (payload.episodes === null) return;
   const { columns, rows, total, shown } = payload.episodes;
   const table = document.getElementById("table");
   const filters = new Map();
