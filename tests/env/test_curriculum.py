@@ -39,6 +39,7 @@ BEGINNINGS: Dict[str, Dict[str, Any]] = {
         "reward_scales.force_limit_n": 20.0,
         "rewards.hold": 0.1,
         "randomisation.object_friction": [1.0, 1.0],
+        "randomisation.object_size_m": [0.05, 0.05],
         "randomisation.action_delay_steps": [2, 5],
         "randomisation.observation_noise.object_position": 0.0,
     },
@@ -47,6 +48,7 @@ RANDOMISATION = {"BaseTask": EVERYTHING, "DexGrasp": OF_OBJECTS}
 
 
 def eased(task: str, **overrides: Any) -> Any:
+    """With everything randomised, and most of it in the curriculum."""
     curriculum = {"success_rate": 0.5, "episodes": 1, "widenings": WIDENINGS, "from": BEGINNINGS[task]}
     randomisation = {**RANDOMISATION[task], "pushes": {"every_s": [0.06, 0.2], "base_m_per_s": 0.3}}
     success = {"hold_steps": 5}
@@ -93,18 +95,21 @@ def test_base_task_draws_from_the_ranges_of_its_level() -> None:
 
 
 def test_dex_grasp_draws_from_the_ranges_of_its_level() -> None:
-    config = eased("DexGrasp")
+    ranges = {**OF_OBJECTS, "object_shapes": ["cube"]}
+    config = eased("DexGrasp", randomisation=ranges)
     env = training_env(64, 0, config_at(config, 0))
     first = targets(env)
     assert spread(heights(env)) == pytest.approx(0.0, abs=1e-6)
     assert spread(env.hand.joint_positions[:, 0]) == pytest.approx(0.0, abs=1e-6)
     assert spread(env.sim.parameters.object_frictions) == 0.0
+    assert spread(env.sim.parameters.object_extents_m) == 0.0
     env.use(config_at(config, WIDENINGS))
     assert torch.equal(targets(env), first)  # running episodes go on
     env.reset()
     assert 0.08 < spread(heights(env)) <= 0.1
     assert 0.08 < spread(env.hand.joint_positions[:, 0]) <= 0.1 + 1e-6
     assert 0.8 < spread(env.sim.parameters.object_frictions) <= 0.9
+    assert 0.025 < spread(env.sim.parameters.object_extents_m) <= 0.03
 
 
 @pytest.mark.parametrize("task", BEGINNINGS)
