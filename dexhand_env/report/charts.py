@@ -21,6 +21,7 @@ from dexhand_env.report.sweeps import Sweep, Tested
 PALETTE = ["#3b82f6", "#e8710a", "#12a37f", "#c2528b", "#a58b00", "#7c6cf0", "#d64545", "#00a3c7", "#7a9a1f", "#8a8f98"]
 MAX_POINTS = 240
 BINS = 40
+MEAN = "mean of the seeds"
 QUIET: dict[str, Any] = {"color": "currentColor", "opacity": 0.5}
 
 Spec = dict[str, Any]
@@ -40,7 +41,9 @@ class Chart:
 
 
 def learning_curve(histories: Mapping[int, History], column: str, title: str, *, steps: bool = False) -> Chart | None:
-    """``column`` over the frames played, one line a training seed; None where no history has a value in it.
+    """``column`` over the frames played; None where no history has a value in it.
+
+    One line a training seed; several are thin, under their mean, with a band from the lowest to the highest of them.
 
     Args:
         steps: draw what keeps its value between changes as a staircase.
@@ -49,6 +52,10 @@ def learning_curve(histories: Mapping[int, History], column: str, title: str, *,
     if not rows:
         return None
     legend = _legend(f"seed {seed}" for seed in histories)
+    if len(histories) > 1:
+        # Where fewer of them have a value their mean would jump, and say nothing.
+        rows += [row for row in _mean_rows(histories, column, MEAN, band=True) if "low" in row]
+        legend.insert(0, (MEAN, "currentColor"))
     chart = _lines(rows, legend, zero=False, height=130, interpolate="step-before" if steps else "linear")
     finals = [history.last(column) for history in histories.values()]
     ends = ", ".join(f"{value:.4g}" for value in finals if value is not None)
@@ -56,24 +63,35 @@ def learning_curve(histories: Mapping[int, History], column: str, title: str, *,
 
 
 def compared_curve(experiments: Mapping[str, Mapping[int, History]], column: str, title: str) -> Chart | None:
-    """``column`` over the frames played, one line an experiment: the mean over the seeds that played as many frames."""
-    rows = [row for name, histories in experiments.items() for row in _mean_rows(histories, column, name)]
+    """``column`` over the frames played, one line an experiment: the mean over the seeds that played as many frames.
+
+    A band reaches from the lowest to the highest of several seeds.
+    """
+    rows = [row for name, histories in experiments.items() for row in _mean_rows(histories, column, name, band=True)]
     if not rows:
         return None
     legend = _legend(experiments)
     return Chart(title, ", ".join(experiments), _finished(_lines(rows, legend, zero=False, height=220)), legend)
 
 
-def _mean_rows(histories: Mapping[int, History], column: str, series: str) -> list[dict[str, Any]]:
-    """A curve's rows, averaged over the seeds that have a value at the same number of frames."""
+def _mean_rows(
+    histories: Mapping[int, History], column: str, series: str, *, band: bool = False
+) -> list[dict[str, Any]]:
+    """A curve's rows, averaged over the seeds that have a value at the same number of frames.
+
+    With ``band`` each has the lowest and the highest of them too, where there are several seeds and all have a value.
+    """
     by_frames: dict[float, list[dict[str, Any]]] = {}
     for history in histories.values():
         for row in _curve_rows(history, column, series):
             by_frames.setdefault(row["frames"], []).append(row)
-    return [
-        {**same[0], "value": _short(float(np.mean([row["value"] for row in same])))}
-        for _, same in sorted(by_frames.items())
-    ]
+    rows = []
+    for _, same in sorted(by_frames.items()):
+        values = [row["value"] for row in same]
+        whole = band and len(values) == len(histories) > 1
+        ends = {"low": min(values), "high": max(values)} if whole else {}
+        rows.append({**same[0], "value": _short(float(np.mean(values))), **ends})
+    return rows
 
 
 def terms_chart(histories: Mapping[int, History], prefix: str, title: str) -> Chart | None:
@@ -210,7 +228,10 @@ def _lines(
     height: int,
     interpolate: Literal["linear", "step-before"] = "linear",
 ) -> alt.LayerChart | alt.FacetChart:
-    """Lines over frames; pointing at the chart marks the nearest point and tells its frames, seconds and value."""
+    """Lines over frames; pointing at the chart marks the nearest point and tells its frames, seconds and value.
+
+    Rows with ``low`` and ``high`` get a band; where there is a mean, the other lines are thin.
+    """
     nearest = alt.selection_point(
         nearest=True, on="pointerover", clear="pointerout", fields=["frames", "series"], empty=False
     )
@@ -220,6 +241,14 @@ def _lines(
         color=_colour("series", legend),
     )
     line = base.mark_line(strokeWidth=1.75, strokeJoin="round", interpolate=interpolate)
+    if any(row["series"] == MEAN for row in rows):
+        is_mean = alt.datum.series == MEAN
+        line = line.encode(
+            strokeWidth=alt.when(is_mean).then(alt.value(2)).otherwise(alt.value(0.8)),
+            opacity=alt.when(is_mean).then(alt.value(1)).otherwise(alt.value(0.7)),
+        )
+    band = base.transform_filter("isValid(datum.low)").mark_area(opacity=0.16, interpolate=interpolate)
+    bands = [band.encode(y=alt.Y("low:Q", title=None), y2="high:Q")] if any("low" in row for row in rows) else []
     tooltip = [
         alt.Tooltip("series:N", title="line"),
         alt.Tooltip("frames:Q", title="frames", format=","),
@@ -231,7 +260,7 @@ def _lines(
         .encode(opacity=alt.when(nearest).then(alt.value(1)).otherwise(alt.value(0)), tooltip=tooltip)
         .add_params(nearest)
     )
-    return alt.layer(line, points, height=height)
+    return alt.layer(*bands, line, points, height=height)
 
 
 def _colour(field: str, legend: Sequence[tuple[str, str]]) -> alt.Color:
