@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 NICENESS = 19  # where cores are few a training goes first, and pictures come when they can
 # A training makes its steps in bursts between which it learns: so many are fetched at once and drawn evenly.
 TRAINING_AHEAD = 16
+FIELD_OF_VIEW_RAD = np.pi / 4.0
+NARROW = 0.7  # width over height of a window in which the scene would not fit
+ABOVE_PANEL = 0.45  # where the scene's middle is seen on a phone: of the way from the window's middle to its top
 SLOW_S = 0.5  # between updates of text and curves
 
 
@@ -70,6 +73,7 @@ class Session:
         self._sent = Controls()
         self._slow_at = 0.0
         _aim_camera(server, setup, len(self._panel.worlds))
+        server.on_client_connect(lambda client: _fit_window(client, server.initial_camera))
 
     def run(self) -> None:
         """Until the connection ends, which raises EOFError or OSError."""
@@ -109,6 +113,22 @@ class Session:
                 self._curves.draw()
 
 
+def _fit_window(client: viser.ClientHandle, aimed: viser.InitialCameraConfig) -> None:
+    """On a phone step back, for the field of view is that of the height, and look lower: the panel covers the rest."""
+    camera = client.camera
+    if camera.aspect >= NARROW:
+        return
+    # The client may not have told yet that it took this camera.
+    centre, offset = aimed.look_at, (aimed.position - aimed.look_at) * (NARROW / camera.aspect)
+    distance = float(np.linalg.norm(offset))
+    aside = np.cross(offset, (0.0, 0.0, 1.0))
+    upwards = np.cross(aside, offset)
+    lower = -ABOVE_PANEL * distance * np.tan(0.5 * FIELD_OF_VIEW_RAD) * upwards / np.linalg.norm(upwards)
+    with client.atomic():
+        camera.position = centre + offset + lower
+        camera.look_at = centre + lower  # after the position, which moves it
+
+
 def _aim_camera(server: viser.ViserServer, setup: Setup, worlds: int) -> None:
     """Frame the worlds that are drawn first, from the front and above."""
     extent = float(np.ptp(world_origins(worlds)[:, :2], axis=0).max()) + SPACING_M
@@ -116,5 +136,5 @@ def _aim_camera(server: viser.ViserServer, setup: Setup, worlds: int) -> None:
     direction = np.array([1.0, -0.35, 0.6])
     server.initial_camera.look_at = tuple(centre)
     server.initial_camera.position = tuple(centre + 1.5 * extent * direction / np.linalg.norm(direction))
-    server.initial_camera.fov = np.deg2rad(45.0)
+    server.initial_camera.fov = FIELD_OF_VIEW_RAD
     server.initial_camera.up = (0.0, 0.0, 1.0)
