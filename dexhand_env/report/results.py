@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -49,12 +50,16 @@ class SeedResults:
 
 @dataclass(frozen=True)
 class Results:
-    """A results folder: the validated experiment, every seed in order, the stages that ran once, what is missing."""
+    """A results folder: the validated experiment, every seed in order, the stages that ran once, what is missing.
+
+    ``hashes`` are the MD5 sums of the files that the page was made of, by path; dvc.lock has the same.
+    """
 
     config: ReportConfig
     seeds: list[SeedResults]
     stages: list[StageRun]
     missing: list[Missing]
+    hashes: dict[str, str]
 
     @property
     def evaluations(self) -> dict[int, Evaluation]:
@@ -102,7 +107,7 @@ def read_results(folder: Path) -> Results:
             reader.note(folder / f"seed{seed.seed}" / "evaluation.json", reason, f"evaluate-{{}}-{seed.seed}")
             seeds[index] = replace(seed, evaluation=None, episodes=None)
     stages = reader.stages(folder / "stages", None)
-    return Results(config, seeds, stages, reader.missing)
+    return Results(config, seeds, stages, reader.missing, reader.hashes)
 
 
 class _Reader:
@@ -111,6 +116,7 @@ class _Reader:
     def __init__(self, experiment: str) -> None:
         self._experiment = experiment
         self.missing: list[Missing] = []
+        self.hashes: dict[str, str] = {}
 
     def note(self, path: Path, reason: str, stage: str) -> None:
         """A file that its ``stage``, a name with {} for the experiment, has to make."""
@@ -118,7 +124,9 @@ class _Reader:
 
     def _read(self, read: Callable[[Path], Content], path: Path, stage: str) -> Content | None:
         try:
-            return read(path)
+            content = read(path)
+            self.hashes[str(path)] = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+            return content
         except UserError as error:
             where, found, _ = error.args
             key = where.removeprefix(str(path)).removeprefix(": ")
