@@ -12,7 +12,7 @@ from dexhand_env.errors import UserError
 
 @pytest.mark.parametrize(
     ("name", "timestep_s", "substeps", "solver"),
-    [("default", 0.005, 4, (5, 10)), ("fast", 0.01, 2, (5, 10)), ("reference", 0.001, 20, (20, 50))],
+    [("default", 0.005, 4, (5, 20)), ("fast", 0.01, 2, (5, 20)), ("reference", 0.001, 20, (20, 50))],
 )
 def test_the_presets_step_as_documented(name: str, timestep_s: float, substeps: int, solver: tuple[int, int]) -> None:
     physics = load_physics(name)
