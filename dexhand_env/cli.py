@@ -139,6 +139,9 @@ def view(
             "Without it sliders move the hand.",
         ),
     ] = None,
+    policy: Annotated[
+        Optional[str], _in_panel(ENVIRONMENT, "The policy: one that comes with the package, in its own task.")
+    ] = None,
     num_envs: Annotated[int, _in_panel(ENVIRONMENT, "Number of worlds.", min=1, max=16)] = 4,
     seed: Annotated[int, _in_panel(ENVIRONMENT, "Draws the episodes; -1 draws it.", min=-1, max=2**31 - 1)] = 42,
     viewer_port: ViewerPort = None,
@@ -170,6 +173,12 @@ def view(
         overrides=tuple(overrides or ()),
         typed=frozenset(typed),
     )
+    if policy is not None:
+        from dexhand_env.commands.released import released_run
+
+        for name in sorted({"task", "checkpoint"} & typed):
+            raise UserError("view", f"found --policy {policy} and --{name}", "one of them")
+        options = released_run(policy, options)
     raise typer.Exit(run(options))
 
 
@@ -196,7 +205,9 @@ def evaluate(
     context: typer.Context,
     experiment: Annotated[Optional[str], typer.Argument(help="Its name: configs/<Experiment>.yaml.")] = None,
     seed: Annotated[Optional[int], typer.Argument(help="The training seed.", min=0)] = None,
-    policy: Annotated[Optional[str], typer.Option(help="Test a policy that comes with the package: DexGrasp.")] = None,
+    policy: Annotated[
+        Optional[str], typer.Option(help="Test a policy that comes with the package: DexGrasp, DexGraspRandomised.")
+    ] = None,
     episodes: Annotated[int, typer.Option(help="Episodes that it plays.", min=1)] = 256,
     physics: Annotated[
         Optional[str], typer.Option(help="Physics that it plays under.", show_default="that of its training")

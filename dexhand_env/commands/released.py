@@ -1,12 +1,15 @@
-"""Tests a policy that comes with the package, on this machine's CPU."""
+"""The policies that come with the package: tested on this machine's CPU, or watched."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from pathlib import Path
 from typing import Any, Dict
 
 from pydantic import Field
 
+from dexhand_env.commands.options import TrainOptions
 from dexhand_env.config.check import check
 from dexhand_env.config.layers import Layer, Stack
 from dexhand_env.config.physics import load_physics
@@ -32,6 +35,30 @@ def released_policies() -> list[str]:
     return sorted(file.stem for file in POLICIES.glob("*.yaml"))
 
 
+def _settings(name: str) -> tuple[Layer, ReleasedPolicy]:
+    if name not in released_policies():
+        raise UserError("--policy", f"found {name!r}", choices(released_policies(), name))
+    layer = read_yaml(POLICIES / f"{name}.yaml")
+    return layer, check(ReleasedPolicy, Stack([layer]))
+
+
+def released_run(name: str, options: TrainOptions) -> TrainOptions:
+    """The options by which a policy is played in the task that it was trained in.
+
+    Raises:
+        UserError: no such policy.
+    """
+    _, released = _settings(name)
+    overrides = [f"{key}={json.dumps(value)}" for key, value in released.env.items()]
+    return dataclasses.replace(
+        options,
+        task=released.task,
+        checkpoint=str(POLICIES / f"{name}.pth"),
+        test=True,
+        overrides=(*overrides, *options.overrides),
+    )
+
+
 def evaluate_released(name: str, episodes: int, physics: str | None = None) -> None:
     """Play episodes with a released policy, without noise, and print how they ended.
 
@@ -43,10 +70,7 @@ def evaluate_released(name: str, episodes: int, physics: str | None = None) -> N
     Raises:
         UserError: no such policy or preset.
     """
-    if name not in released_policies():
-        raise UserError("--policy", f"found {name!r}", choices(released_policies(), name))
-    layer = read_yaml(POLICIES / f"{name}.yaml")
-    released = check(ReleasedPolicy, Stack([layer]))
+    layer, released = _settings(name)
     on_cpu = {**released.env, "sim": {**released.env.get("sim", {}), "backend": "mujoco"}}
     config = load_task(released.task, Layer(layer.source, on_cpu, layer.section("env").marks, ("env",)))
     preset = load_physics(physics or config.sim.physics, "--physics")

@@ -7,13 +7,36 @@ from pathlib import Path
 
 import pytest
 
-from dexhand_env.commands.released import POLICIES, evaluate_released, released_policies
+from dexhand_env.commands.options import TrainOptions, resolve
+from dexhand_env.commands.released import POLICIES, evaluate_released, released_policies, released_run
 
 from .programs import dexhand, files
 
+OPTIONS = TrainOptions(
+    task="BaseTask",
+    num_envs=4,
+    sim_device="cpu",
+    rl_device="cpu",
+    graphics_device_id=0,
+    headless=True,
+    train_config=None,
+    seed=1,
+    torch_deterministic=False,
+    checkpoint=None,
+    test=False,
+    episodes=1,
+    max_iterations=None,
+    experiment_name=None,
+    log_interval=1,
+    threads=1,
+    viewer_port=None,
+    overrides=(),
+    typed=frozenset(),
+)
+
 
 def test_each_has_weights_its_settings_and_a_card() -> None:
-    assert released_policies() == ["DexGrasp"]
+    assert released_policies() == ["DexGrasp", "DexGraspRandomised"]
     for name in released_policies():
         card = (POLICIES / f"{name}.md").read_text(encoding="utf-8")
         assert (POLICIES / f"{name}.pth").stat().st_size < 2_000_000
@@ -21,8 +44,9 @@ def test_each_has_weights_its_settings_and_a_card() -> None:
             assert heading in card
 
 
-def test_it_grasps_here_and_now(tmp_path: Path) -> None:
-    result = dexhand(tmp_path, "evaluate", "--policy", "DexGrasp", "--episodes", "16")
+@pytest.mark.parametrize("name", ["DexGrasp", "DexGraspRandomised"])
+def test_it_grasps_here_and_now(tmp_path: Path, name: str) -> None:
+    result = dexhand(tmp_path, "evaluate", "--policy", name, "--episodes", "16")
     assert (result.returncode, result.stderr) == (0, "")
     last = result.stdout.splitlines()[-1]
     found = re.search(r"under the default physics: success (\d+) of 16 = ", last)
@@ -34,8 +58,32 @@ def test_it_grasps_here_and_now(tmp_path: Path) -> None:
 
 
 def test_a_finer_physics_can_be_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    evaluate_released("DexGrasp", 4, "reference")
+    evaluate_released("DexGrasp", 2, "reference")
     assert "under the reference physics" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--policy", "DexGrsp"], "--policy: found 'DexGrsp'; allowed: DexGrasp"),
+        (
+            ["--policy", "DexGrasp", "--task", "DexGrasp"],
+            "view: found --policy DexGrasp and --task; allowed: one of them",
+        ),
+        (["--policy", "DexGrasp", "object.shape=ball"], "object.shape"),
+    ],
+)
+def test_a_mistake_in_watching_one_is_one_line(tmp_path: Path, arguments: list[str], message: str) -> None:
+    result = dexhand(tmp_path, "view", *arguments)
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert message in result.stderr
+
+
+def test_it_is_watched_in_its_own_task() -> None:
+    run = resolve(released_run("DexGraspRandomised", OPTIONS))
+    assert run.task.randomisation.object_shapes == ("cube", "sphere", "cylinder", "box")
+    assert run.task.randomisation.object_friction == (0.3, 1.2)
+    assert run.checkpoint == POLICIES / "DexGraspRandomised.pth"
 
 
 @pytest.mark.parametrize(
