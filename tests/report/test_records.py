@@ -105,6 +105,11 @@ def test_a_seed_that_was_tested_otherwise_than_the_others_is_named(tmp_path: Pat
     (line,) = named(folder)
     assert "seed2/evaluation.json: tests training; the first of the other seeds reference, training" in line
     assert list(read_results(folder).evaluations) == [1]
+    conditions = {name: run.model_dump() for name, run in evaluation.conditions.items()}
+    conditions["training"]["metrics"] = {"error_m": {"mean": 0.1, "largest": 0.2}}  # by a later state of the code
+    edit_json(folder / "seed2/evaluation.json", conditions=conditions)
+    (line,) = named(folder)
+    assert "tests reference, training (error_m); the first of the other seeds reference, training" in line
 
 
 def _stage(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
