@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -72,6 +73,12 @@ def _wrong_count(folder: Path) -> None:
     path.write_text(path.read_text(encoding="utf-8") + "1,2,3\n", encoding="utf-8")
 
 
+def _variant_without_changes(folder: Path) -> None:
+    path = folder / "seed42" / "evaluation.json"
+    condition = json.loads(path.read_text(encoding="utf-8"))["conditions"]["training"]
+    edit_json(path, variants={"slow": {**condition, "changes": []}})
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -81,6 +88,7 @@ def _wrong_count(folder: Path) -> None:
         (lambda f: edit_json(f / "seed42/evaluation.json", conditions={}), "evaluation.json: conditions"),
         (_without_array, "lacks the array median_quaternions"),
         (_wrong_count, "line 122: 3 cells"),
+        (_variant_without_changes, "evaluation.json: variants.slow.changes"),
     ],
 )
 def test_a_wrong_value_names_file_and_key(recorded: Path, damage: Callable[[Path], None], message: str) -> None:
