@@ -45,7 +45,7 @@ class Evaluation(EpisodeRange):
     variants: Dict[str, Dict[str, Any]] = Field(
         default_factory=dict,
         description="further tests under the training physics, each a name with overrides of the task's configuration, "
-        "as `slippery: {object: {friction: 0.3}}`",
+        "as `heavy: {object: {mass_kg: 0.3}}`",
     )
 
     @field_validator("conditions")

@@ -149,7 +149,8 @@ def own_code(code: str) -> Markup:
 def _charts(results: Results) -> dict[str, list[Chart]]:
     histories = {seed.seed: seed.history for seed in results.seeds if seed.history is not None}
     tables = [seed.episodes for seed in results.seeds if seed.episodes is not None]
-    columns = ["return", "length_steps", *tables[0].metrics] if tables and results.first else []
+    metrics = [name for name in tables[0].metrics if all(name in table.columns for table in tables)] if tables else []
+    columns = ["return", "length_steps", *metrics] if tables and results.first else []
     conditions = list(results.first.conditions) if results.first else []
     groups: dict[str, list[Chart | None]] = {
         "curves": [

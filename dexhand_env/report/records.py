@@ -100,7 +100,7 @@ class Condition(Recorded):
 class Variant(Condition):
     """A test of the same policy in a task that differs from the one it was trained in."""
 
-    changes: list[Difference]
+    changes: Annotated[list[Difference], Field(min_length=1)]
 
 
 class Evaluation(Recorded):

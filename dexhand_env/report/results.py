@@ -99,15 +99,21 @@ def read_results(folder: Path) -> Results:
     config = read_json(folder / "config" / "report.json", ReportConfig)
     reader = _Reader(config.experiment)
     seeds = [reader.seed(folder / f"seed{seed}", seed) for seed in config.seeds]
-    expected = next((set(seed.evaluation.tests) for seed in seeds if seed.evaluation is not None), set())
+    expected = next((_tested(seed.evaluation) for seed in seeds if seed.evaluation is not None), set())
     for index, seed in enumerate(seeds):
-        if seed.evaluation is not None and set(seed.evaluation.tests) != expected:
-            found = ", ".join(seed.evaluation.tests)
+        if seed.evaluation is not None and _tested(seed.evaluation) != expected:
+            found = ", ".join(sorted(_tested(seed.evaluation)))
             reason = f"tests {found}; the first of the other seeds {', '.join(sorted(expected))}"
             reader.note(folder / f"seed{seed.seed}" / "evaluation.json", reason, f"evaluate-{{}}-{seed.seed}")
             seeds[index] = replace(seed, evaluation=None, episodes=None)
     stages = reader.stages(folder / "stages", None)
     return Results(config, seeds, stages, reader.missing, reader.hashes)
+
+
+def _tested(evaluation: Evaluation) -> set[str]:
+    """What was tested and measured: all seeds must have that alike, lest they cannot be joined."""
+    tests = evaluation.tests.items()
+    return {f"{name} ({', '.join(sorted(test.metrics))})" if test.metrics else name for name, test in tests}
 
 
 class _Reader:

@@ -60,17 +60,28 @@ def sweeps(
         trained: the condition that the variants were tested under, which is that of training.
     """
     rows = [Sweep("physics", [Tested(name, joined, None, name == trained) for name, joined in conditions.items()])]
-    by_key: dict[str, list[str]] = {}
+    by_key: dict[str, dict[str, Difference]] = {}
+    several = []
     for name in variants:
-        first, *more = changes[name]
-        key = SEVERAL if more else first.key.removeprefix("env.")
-        by_key.setdefault(key, []).append(name)
-    several = by_key.pop(SEVERAL, [])
-    for key, names in by_key.items():
-        rows.append(_sweep(key, {name: changes[name][0] for name in names}, variants, conditions[trained]))
+        change = _only_change(changes[name])
+        if change is None:
+            several.append(name)
+        else:
+            by_key.setdefault(change.key.removeprefix("env."), {})[name] = change
+    for key, same in by_key.items():
+        rows.append(_sweep(key, same, variants, conditions[trained]))
     if several:
         rows.append(Sweep(SEVERAL, [Tested(name, variants[name]) for name in several]))
     return rows
+
+
+def _only_change(changes: Sequence[Difference]) -> Difference | None:
+    """The one change, which may be a section of a section that is left out with all its keys; None for several."""
+    if len(changes) == 1:
+        return changes[0]
+    section, *others = {change.key.rpartition(".")[0] for change in changes}
+    is_left_out = not others and section.count(".") > 1 and all(change.value is None for change in changes)
+    return Difference(key=section) if is_left_out else None
 
 
 def _sweep(

@@ -48,6 +48,8 @@ def write_report(folder: Path) -> list[Missing]:
     page = render_page(results, joined, variants, scenes)
     if results.is_tested:
         write_json(folder / "evaluation.json", joined_evaluation(results, joined, variants))
+    else:  # an earlier one says of a whole what the page says of a part
+        (folder / "evaluation.json").unlink(missing_ok=True)
     write_text(folder / PAGE, page)
     return results.missing
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -72,6 +73,12 @@ def _wrong_count(folder: Path) -> None:
     path.write_text(path.read_text(encoding="utf-8") + "1,2,3\n", encoding="utf-8")
 
 
+def _variant_without_changes(folder: Path) -> None:
+    path = folder / "seed42" / "evaluation.json"
+    condition = json.loads(path.read_text(encoding="utf-8"))["conditions"]["training"]
+    edit_json(path, variants={"slow": {**condition, "changes": []}})
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -81,6 +88,7 @@ def _wrong_count(folder: Path) -> None:
         (lambda f: edit_json(f / "seed42/evaluation.json", conditions={}), "evaluation.json: conditions"),
         (_without_array, "lacks the array median_quaternions"),
         (_wrong_count, "line 122: 3 cells"),
+        (_variant_without_changes, "evaluation.json: variants.slow.changes"),
     ],
 )
 def test_a_wrong_value_names_file_and_key(recorded: Path, damage: Callable[[Path], None], message: str) -> None:
@@ -105,6 +113,11 @@ def test_a_seed_that_was_tested_otherwise_than_the_others_is_named(tmp_path: Pat
     (line,) = named(folder)
     assert "seed2/evaluation.json: tests training; the first of the other seeds reference, training" in line
     assert list(read_results(folder).evaluations) == [1]
+    conditions = {name: run.model_dump() for name, run in evaluation.conditions.items()}
+    conditions["training"]["metrics"] = {"error_m": {"mean": 0.1, "largest": 0.2}}  # by a later state of the code
+    edit_json(folder / "seed2/evaluation.json", conditions=conditions)
+    (line,) = named(folder)
+    assert "tests reference, training (error_m); the first of the other seeds reference, training" in line
 
 
 def _stage(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

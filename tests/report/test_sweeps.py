@@ -55,7 +55,7 @@ def test_a_range_that_is_one_number_is_that_number_and_a_trained_range_a_band() 
 def test_what_is_no_number_goes_by_its_name_and_what_changes_more_stands_apart() -> None:
     rows = grouped(
         ball={"object.shape": ("cube", "sphere")},
-        calm={"randomisation.pushes": ({"every_s": [1, 2]}, None)},
+        calm={"randomisation.pushes.every_s": ([1, 2], None), "randomisation.pushes.base_m_per_s": (0.1, None)},
         heavy={"object.mass_kg": (0.1, 0.3), "object.friction": (1.0, 0.5)},
     )
     assert {row.key: labels(row) for row in rows[1:]} == {
