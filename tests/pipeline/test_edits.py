@@ -44,6 +44,15 @@ EDITS = {
 }
 
 
+# Each is undone under the other tool, so that one of the two already takes both.
+ALSO_SLOW = (
+    ("selection settings", "dvc"),
+    ("report settings", "snakemake"),
+    ("report code", "dvc"),
+    ("training code", "dvc"),
+)
+
+
 def reason(edit: Edit) -> str:
     """Why Snakemake says that a job runs."""
     if edit.file != CONFIG:
@@ -52,9 +61,13 @@ def reason(edit: Edit) -> str:
     return f"{key} is {new}, was {old}"
 
 
-@pytest.mark.parametrize("tool", TOOLS)
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "evaluation code")) for name in EDITS]
+    ("name", "tool"),
+    [
+        pytest.param(name, tool, marks=[pytest.mark.slow] * (name == "evaluation code" or (name, tool) in ALSO_SLOW))
+        for name in EDITS
+        for tool in TOOLS
+    ],
 )
 def test_an_edit_runs_the_stages_that_use_it_and_its_undo_none(done: Clone, name: str, tool: str) -> None:
     edit, before = EDITS[name], done.contents()
