@@ -298,8 +298,7 @@ class DexHandAgent(PPO):
         """Count the episodes of the iteration that ends; gives its column of the history."""
         if self._curriculum is None:
             return {}
-        if self.statistics.latest is not None:
-            self._curriculum.count(self.statistics.latest)
+        self._curriculum.count(self.statistics.latest)
         return {"curriculum_level": self._curriculum.level}
 
     def _learned(self) -> Iterator[Tuple[str, torch.Tensor]]:

@@ -104,7 +104,9 @@ def make_agent(
         torch.cuda.set_device(device)  # NCCL and PyTorch's generators go by the current device
     seed_everything(seed, spec.learner_threads, spec.deterministic)
     randomness = TrainingRandomness(seed, torch.device(spec.sim_device))
-    curriculum = None if spec.task.curriculum is None else CurriculumProgress(spec.task)
+    curriculum = (
+        None if spec.task.curriculum is None else CurriculumProgress(spec.task, spec.params["config"]["horizon_length"])
+    )
     config = spec.task if curriculum is None else curriculum.config
     env = make_env(config, spec.physics, spec.num_envs, randomness, spec.sim_device, spec.threads, watcher=watcher)
     return DexHandAgent(spec.params, env, spec.task.task, spec.seed, folder, device, processes, curriculum)

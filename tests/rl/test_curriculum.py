@@ -73,14 +73,22 @@ def eased(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return Run(tmp_path_factory.mktemp("curriculum") / "run")
 
 
-def expected_levels(counts: Counts, episodes: int, rate: Fraction, widenings: int) -> List[int]:
-    """The level of each iteration, from the (episodes, successes) that ended in each."""
-    level, since, levels = 0, (0, 0), []
+def expected_levels(counts: Counts, episodes: int, rate: Fraction, widenings: int, settling: int) -> List[int]:
+    """The level of each iteration, from the (episodes, successes) that ended in each.
+
+    For ``settling`` iterations from a widening on episodes of earlier levels may end, and none count.
+    """
+    level, since, unsettled, levels = 0, (0, 0), 0, []
     for ended, succeeded in counts:
         levels.append(level)
+        if unsettled:
+            unsettled -= 1
+            continue
         since = (since[0] + ended, since[1] + succeeded)
         if since[0] >= episodes and level < widenings:
-            level, since = level + (Fraction(since[1], since[0]) >= rate), (0, 0)
+            if Fraction(since[1], since[0]) >= rate:
+                level, unsettled = level + 1, settling
+            since = (0, 0)
     return levels
 
 
@@ -98,25 +106,24 @@ def test_it_widens_exactly_when_it_is_time(
     """Enough episodes, and enough of them successful; through a checkpoint too."""
     rule = {"success_rate": hundredths / 100, "episodes": episodes, "widenings": widenings}
     config = load_task("BaseTask", {"curriculum": {**rule, "from": {"success.hold_steps": 1}}})
-    progress, levels = CurriculumProgress(config), []
+    progress, levels = CurriculumProgress(config, 40), []
     for index, (ended, succeeded) in enumerate(counts):
         before = progress.level
         assert progress.advance() == (progress.level != before)
         levels.append(progress.level)
         assert progress.config == config_at(config, progress.level)
-        if ended:
-            progress.count(EpisodeMeans(ended, 0.0, 1.0, succeeded))
+        progress.count(EpisodeMeans(ended, 0.0, 1.0, succeeded) if ended else None)
         if index == broken_at:
-            state, progress = progress.get_state(), CurriculumProgress(config)
+            state, progress = progress.get_state(), CurriculumProgress(config, 40)
             progress.set_state(state)
-    assert levels == expected_levels(counts, episodes, Fraction(hundredths, 100), widenings)
+    assert levels == expected_levels(counts, episodes, Fraction(hundredths, 100), widenings, settling=3)  # 100 steps
 
 
 def test_a_training_plays_the_configuration_of_its_level(eased: Run) -> None:
     """It widens between iterations, by the episodes that ended, and every step of an iteration is of one level."""
     counts = [(means.episodes, means.successes) for means in eased.ended]
-    assert eased.levels == expected_levels(counts, 10, Fraction(1, 2), 3)
-    assert eased.levels == [0, 1, 2, 2, 2, 2]  # the third step is too hard, and is judged twice
+    assert eased.levels == expected_levels(counts, 10, Fraction(1, 2), 3, settling=2)
+    assert eased.levels == [0, 1, 1, 1, 2, 2]
     for level, played in zip(eased.levels, eased.diary.played):
         assert len(played) == 8
         assert all(config == config_at(SPEC.task, level) for config in played)
@@ -124,7 +131,7 @@ def test_a_training_plays_the_configuration_of_its_level(eased: Run) -> None:
 
 @pytest.mark.parametrize("broken_at", range(1, ITERATIONS))
 def test_it_goes_on_bit_for_bit_wherever_it_broke(eased: Run, tmp_path: Path, broken_at: int) -> None:
-    """Right before a widening (1, 2), while episodes are counted (3, 4), before a judgement that widens nothing (5)."""
+    """Right before a widening (1, 4), and while episodes of an earlier level end (2, 3, 5)."""
     run_training(SPEC, tmp_path / "run", eased.checkpoint(broken_at))
     for iteration in range(broken_at + 1, ITERATIONS + 1):
         path = tmp_path / "run" / "nn" / checkpoint_name(iteration)
