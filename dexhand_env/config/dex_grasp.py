@@ -119,6 +119,11 @@ class DexGraspConfig(TaskConfig):
     """DexGrasp's configuration."""
 
     HAS_OBJECTS: ClassVar[Optional[bool]] = True
+    DRAWN_INSTEAD: ClassVar[Mapping[str, str]] = {
+        "object.friction": "object_friction",
+        "object.mass_kg": "object_mass_kg",
+        "object.shape": "object_shapes",
+    }
     FIXED: ClassVar[Tuple[str, ...]] = (*TaskConfig.FIXED, "object")
     OBSERVATION_KEYS: ClassVar[Mapping[str, Tuple[str, Optional[int]]]] = {
         **COMMON_OBSERVATIONS,

@@ -239,7 +239,17 @@ def _variant(name: str, entry: TaskEntry, file: ExperimentFile, layer: Layer, tr
     task = load_task(entry, Layer(layer.source, values, layer.section(*path).marks, path))
     if task == without_curriculum(trained):
         raise UserError(stack.where(()), "changes nothing", "overrides of the task's configuration")
+    _refuse_what_is_drawn(overrides, task, stack)
     return task
+
+
+def _refuse_what_is_drawn(overrides: Dict[str, Any], task: TaskConfig, stack: Stack) -> None:
+    """A variant that changes what episodes draw would be tested as if it had not, under its own name."""
+    for key, drawn in task.DRAWN_INSTEAD.items():
+        section, name = key.split(".")
+        if name in overrides.get(section, {}) and getattr(task.randomisation, drawn) is not None:
+            found = f"does nothing, since randomisation.{drawn} is drawn"
+            raise UserError(stack.where((section, name)), found, f"randomisation.{drawn}, null or a range")
 
 
 def _refuse_double_settings(file: ExperimentFile, stack: Stack) -> None:

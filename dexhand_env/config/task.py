@@ -76,6 +76,9 @@ class TaskConfig(Section):
     #: The reward terms, each of which must be given a weight: name -> meaning.
     REWARD_NAMES: ClassVar[Optional[Mapping[str, str]]] = None
 
+    #: Keys that do nothing while a key of ``randomisation`` is given, which is drawn in their place: key -> that one.
+    DRAWN_INSTEAD: ClassVar[Mapping[str, str]] = {}
+
     #: Whether there are objects; None leaves it to the scene.
     HAS_OBJECTS: ClassVar[Optional[bool]] = None
 

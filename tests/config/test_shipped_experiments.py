@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dexhand_env.config.experiment import SECTIONS, load_experiment
+from dexhand_env.errors import UserError
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 NAMES = sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem != "experiments")
@@ -53,3 +54,20 @@ def test_a_variant_fixes_what_the_training_randomises(tmp_path: Path) -> None:
     assert read["8 cm"].randomisation.object_size_m == (0.08, 0.08)
     assert read["8 cm"].randomisation.object_shapes == trained.randomisation.object_shapes
     assert read["no pushes"].randomisation.pushes is None
+
+
+@pytest.mark.parametrize("key", ["friction: 0.3", "mass_kg: 0.5", "shape: sphere"])
+def test_a_variant_of_what_is_drawn_anyhow_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").mkdir()
+    text = (CONFIGS / "DexGraspRandomised.yaml").read_text()
+    text = text.replace("  variants:\n", f"  variants:\n    other: {{object: {{{key}}}}}\n")
+    (tmp_path / "configs" / "DexGraspRandomised.yaml").write_text(text)
+    (tmp_path / "configs" / "experiments.yaml").write_text("DexGraspRandomised: [0]\n")
+    name = key.split(":")[0]
+    with pytest.raises(
+        UserError, match=rf"Randomised.yaml:\d+:\d+: evaluation.variants.other.object.{name}: does nothing"
+    ):
+        load_experiment("DexGraspRandomised")
