@@ -41,6 +41,17 @@ def test_only_a_training_on_a_gpu_asks_for_one_and_a_profile_may_give_more(fresh
         assert asked.items() >= expected.items()
 
 
+def test_the_seeds_of_an_experiment_share_the_cores_out(fresh: Callable[[str], Clone]) -> None:
+    clone = fresh("Tiny: [1]\nOther: [1, 2]\n")
+    for more, expected in (
+        ([], {"Tiny": "6", "Other": "3"}),
+        (["--set-threads", "train=1"], {"Tiny": "1", "Other": "1"}),
+    ):
+        planned = clone.run("snakemake", "--cores", "6", "-n", "-p", *more).output
+        given = {name: threads for threads, name in re.findall(r"DEXHAND_THREADS=(\d) .* train-(\w+)-1", planned)}
+        assert given == expected
+
+
 def test_the_root_snakefile_is_short() -> None:
     assert len((ROOT / "Snakefile").read_text(encoding="utf-8").splitlines()) <= 40
 

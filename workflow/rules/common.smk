@@ -35,3 +35,8 @@ def of_every_seed(*patterns):
 def gpus_of_training(wildcards):
     """One where the experiment trains on a GPU; a profile or --set-resources train:gpu=2 gives more."""
     return PREPARED.gpus[wildcards.experiment]
+
+
+def share_of_cores(wildcards):
+    """All cores, shared out among the experiment's seeds, which run side by side."""
+    return max((workflow.cores or 1) // len(SEEDS[wildcards.experiment]), 1)

@@ -14,7 +14,7 @@ rule evaluate:
         "logs/evaluate-{experiment}-{seed}.log",
     conda:
         "../envs/dexhand.yaml"
-    threads: 1
+    threads: share_of_cores
     params:
         stages="evaluate-{experiment}-{seed}",
         why=explain(REASONS, "evaluate-{experiment}-{seed}"),

@@ -12,7 +12,7 @@ rule select:
         "logs/select-{experiment}-{seed}.log",
     conda:
         "../envs/dexhand.yaml"
-    threads: 1
+    threads: share_of_cores
     params:
         stages="select-{experiment}-{seed}",
         why=explain(REASONS, "select-{experiment}-{seed}"),

@@ -11,7 +11,7 @@ rule train:
         "logs/train-{experiment}-{seed}.log",
     conda:
         "../envs/dexhand.yaml"
-    threads: 1
+    threads: share_of_cores
     resources:
         gpu=gpus_of_training,
     params:
