@@ -92,7 +92,8 @@ def test_dexhand_view_plays_the_newest_checkpoint_and_survives_its_end(trained: 
     nn = tmp_path / "runs" / "small" / "nn"
     with running(tmp_path, "-c", DEXHAND, "view", "--checkpoint", "latest") as program:
         program.read_until(r"playing runs/small/nn/checkpoint_2\.pth, iteration 2")
-        shutil.copy(nn / "checkpoint_2.pth", nn / "checkpoint_3.pth")
+        shutil.copy(nn / "checkpoint_2.pth", nn / "half")
+        (nn / "half").rename(nn / "checkpoint_3.pth")  # at once, as trainings write: half a file might be looked at
         program.read_until(r"playing runs/small/nn/checkpoint_3\.pth, iteration 2")
         shutil.rmtree(nn)
         program.read_until(r"--checkpoint: latest, but no run below runs/ has a checkpoint; .*; playing on")
