@@ -19,7 +19,7 @@ TINY: dict[str, Any] = {
     "env": {
         "episode_length_steps": 12,
         "success": {"hold_steps": 3},
-        "randomisation": {"object_shapes": ["cube", "sphere", "cylinder", "box"], "object_size_m": [0.04, 0.08]},
+        "randomisation": {"object_size_m": [0.04, 0.08]},
     },
     "train": SMALL["train"],
     "selection": {"episodes": 4},
