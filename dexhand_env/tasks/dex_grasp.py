@@ -35,7 +35,6 @@ class DexGrasp(Task):
     def __init__(self, config: DexGraspConfig, hand: RobotHand, sim: Simulation) -> None:
         super().__init__(config, hand, sim)
         self._rest_height_m = config.object.extents_m[2] / 2.0
-        self._own_half_height_m = torch.tensor(config.object.extents_m[2], device=self.device) / 2.0
         self._pad_sites = pad_sites(config.hand.side)
         self._poses = torch.zeros((self.num_envs, 1, 7), device=self.device)
         self._target = torch.zeros((self.num_envs, 3), device=self.device)
@@ -67,7 +66,9 @@ class DexGrasp(Task):
     def begin_episodes(self, worlds: torch.Tensor, randomness: EpisodeRandomness) -> torch.Tensor:
         drawn = self._lower + randomness.uniform(worlds, len(self._lower)) * (self._upper - self._lower)
         base, place, half_yaw, target = drawn[:, :6], drawn[:, 6:8], drawn[:, 8:9], drawn[:, 9:]
-        raised, zeros = self._raised_m[:, None], torch.zeros_like(place)
+        # How much higher the world's object lies at rest than the configured one.
+        raised = self._half_extents_m[:, 2:] - self._rest_height_m
+        zeros = torch.zeros_like(place)
         height = torch.full_like(half_yaw, self._rest_height_m - SETTLED_M) + raised
         target = torch.cat((target[:, :2], target[:, 2:] + raised), dim=1)
         self._poses = torch.cat((place, height, torch.cos(half_yaw), zeros, torch.sin(half_yaw)), dim=1)[:, None]
@@ -82,16 +83,6 @@ class DexGrasp(Task):
         extents = self.sim.parameters.object_extents_m
         assert extents is not None
         return extents[:, 0] / 2.0
-
-    @property
-    def _raised_m(self) -> torch.Tensor:
-        """How much higher each world's object lies at rest than the configured one, (num_envs,)."""
-        return self._half_extents_m[:, 2] - self._own_half_height_m
-
-    @property
-    def _height_m(self) -> torch.Tensor:
-        """Of the object above where it lay, (num_envs,)."""
-        return self._object_position[:, 2] - self._rest_height_m - self._raised_m
 
     def initial_object_poses(self) -> torch.Tensor:
         return self._poses
@@ -123,16 +114,18 @@ class DexGrasp(Task):
         """What each term is for: docs/dexgrasp.md."""
         scales = self.config.reward_scales
         at = turned_back(self._pads() - self._object_position[:, None], self.sim.object_quaternions[:, 0])
-        near = torch.exp(self._surface_distance(at) / -scales.near_m)
+        half_extents = self._half_extents_m
+        near = torch.exp(self._surface_distance(at, half_extents) / -scales.near_m)
         others = near[:, 1:]
         hold = near * torch.tanh(self._forces / scales.force_n)
-        height = self._height_m
+        rest_height = half_extents[:, 2]
+        height = self._object_position[:, 2] - rest_height
         lifted = torch.clamp(height / scales.lifted_m, 0.0, 1.0)
         far, close = self._distance_m / scales.far_m, self._distance_m / scales.close_m
         return {
             "reach": 0.5 * near[:, 0] + (others.sum(dim=1) - others.amin(dim=1)) / 6.0,
             "contact": hold[:, 0] * hold[:, 1:].amax(dim=1),
-            "lift": torch.clamp(height / (self._target[:, 2] - self._rest_height_m - self._raised_m), 0.0, 1.0),
+            "lift": torch.clamp(height / (self._target[:, 2] - rest_height), 0.0, 1.0),
             "target": lifted * (2.0 * torch.exp(-far) + torch.exp(-close.square())) / 3.0,
             "hold": self._inside.to(torch.float32),
             "excess_force": _excess(self._forces, scales.force_limit_n).sum(dim=1),
@@ -140,9 +133,9 @@ class DexGrasp(Task):
             "gentle_success": self.successes() * self._gentleness(),
         }
 
-    def _surface_distance(self, points: torch.Tensor) -> torch.Tensor:
+    def _surface_distance(self, points: torch.Tensor, half_extents: torch.Tensor) -> torch.Tensor:
         """Distances (num_envs, n) of points (num_envs, n, 3), in the object's axes, from its surface; 0 within it."""
-        half_extents = self._half_extents_m[:, None]
+        half_extents = half_extents[:, None]
         own, *others = self.sim.object_shapes[0]
         distance = surface_distance(points, own, half_extents)
         for place, shape in enumerate(others, start=1):

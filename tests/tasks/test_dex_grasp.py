@@ -139,7 +139,7 @@ def test_distances_are_from_each_worlds_own_surface() -> None:
     points = torch.rand(40, 5, 3, generator=torch.Generator().manual_seed(0)) * 0.2 - 0.1
     shapes, extents = env.observe()["critic"].split((4, 3), dim=1)
     task: Any = env.task
-    found = task._surface_distance(points)
+    found = task._surface_distance(points, extents / 2.0)
     for world, shape in enumerate(shapes.argmax(dim=1).tolist()):
         expected = surface_distance(points[world], ("box", "sphere", "cylinder", "box")[shape], extents[world] / 2.0)
         torch.testing.assert_close(found[world], expected, rtol=0.0, atol=1e-7)
