@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Callable, Optional
 
-MISTAKE = 2
+NOT_PASSED, MISTAKE = 1, 2
 
 
 class UserError(Exception):
@@ -27,10 +27,10 @@ class UserError(Exception):
 
 
 def exit_code(run: Callable[[], object]) -> int:
-    """Call ``run``; 0 where it returns, 2 after its :class:`UserError` has been printed as one line."""
+    """Call ``run``; 0 where it returns, 1 where that is False, 2 once its :class:`UserError` is printed as one line."""
     try:
-        run()
+        passed = run()
     except UserError as error:
         print(error, file=sys.stderr)
         return MISTAKE
-    return 0
+    return NOT_PASSED if passed is False else 0

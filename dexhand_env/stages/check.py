@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from dexhand_env.errors import MISTAKE, UserError
+from dexhand_env.errors import UserError, exit_code
 from dexhand_env.files import write_json
 from dexhand_env.report.drop import REFERENCE, TRAINING, Drop, largest_drop
 from dexhand_env.stages.inputs import RESULTS, read_json, read_section
@@ -58,11 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the stage from the command line; returns the exit code: 1 where too much is lost, 2 for a user's mistake."""
     parser = argparse.ArgumentParser(prog="python -m dexhand_env.stages.check", description=__doc__.split("\n")[0])
     parser.add_argument("experiment", help="the experiment's name, a folder under results/")
-    try:
-        return 0 if check(parser.parse_args(arguments).experiment) else 1
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return MISTAKE
+    options = parser.parse_args(arguments)
+    return exit_code(lambda: check(options.experiment))
 
 
 if __name__ == "__main__":

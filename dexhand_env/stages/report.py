@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dexhand_env.errors import MISTAKE, UserError
+from dexhand_env.errors import UserError, exit_code
 from dexhand_env.files import write_json, write_text
 from dexhand_env.stages.inputs import RESULTS
 from dexhand_env.stages.record import record_stage
@@ -59,11 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m dexhand_env.stages.report", description=__doc__.split("\n")[0])
     parser.add_argument("experiment", help="the experiment's name, a folder under results/")
     options = parser.parse_args(arguments)
-    try:
-        return 0 if report_stage(experiment_folder(options.experiment)) else 1
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return MISTAKE
+    return exit_code(lambda: report_stage(experiment_folder(options.experiment)))
 
 
 def report_stage(folder: Path) -> bool:
