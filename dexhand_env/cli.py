@@ -176,8 +176,9 @@ def view(
     if policy is not None:
         from dexhand_env.commands.released import released_run
 
-        for name in sorted({"task", "checkpoint"} & typed):
-            raise UserError("view", f"found --policy {policy} and --{name}", "one of them")
+        others = sorted({"task", "checkpoint"} & typed)
+        if others:
+            raise UserError("view", f"found --policy {policy} and --{others[0]}", "one of them")
         options = released_run(policy, options)
     raise typer.Exit(run(options))
 

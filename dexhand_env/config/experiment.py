@@ -169,12 +169,13 @@ class Experiment:
 
     def _evaluation(self) -> Dict[str, Any]:
         conditions = {name: physics.dump() for name, physics in self.conditions.items()}
+        env = self._tested.dump()
         variants = {
-            name: {"env": task.dump(), "changes": differences(self._tested.dump(), task.dump(), "env")}
-            for name, task in self.variants.items()
+            name: {"env": values, "changes": differences(env, values, "env")}
+            for name, values in ((name, task.dump()) for name, task in self.variants.items())
         }
         evaluation = {**self.evaluation.dump(), "conditions": conditions, "variants": variants}
-        return {"env": self._tested.dump(), "evaluation": evaluation}
+        return {"env": env, "evaluation": evaluation}
 
     def _report(self) -> Dict[str, Any]:
         config = {
@@ -246,10 +247,10 @@ def _variant(name: str, entry: TaskEntry, file: ExperimentFile, layer: Layer, tr
 def _refuse_what_is_drawn(overrides: Dict[str, Any], task: TaskConfig, stack: Stack) -> None:
     """A variant that changes what episodes draw would be tested as if it had not, under its own name."""
     for key, drawn in task.DRAWN_INSTEAD.items():
-        section, name = key.split(".")
-        if name in overrides.get(section, {}) and getattr(task.randomisation, drawn) is not None:
+        path = tuple(key.split("."))
+        if contains(overrides, path) and getattr(task.randomisation, drawn) is not None:
             found = f"does nothing, since randomisation.{drawn} is drawn"
-            raise UserError(stack.where((section, name)), found, f"randomisation.{drawn}, null or a range")
+            raise UserError(stack.where(path), found, f"randomisation.{drawn}, null or a range")
 
 
 def _refuse_double_settings(file: ExperimentFile, stack: Stack) -> None:

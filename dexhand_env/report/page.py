@@ -97,7 +97,7 @@ def render_page(
             variants=variants,
             goal=goal,
             sweeps=tested,
-            heat=Scale.holding(test.success_rate for sweep in tested for test in (each.joined for each in sweep.tests)),
+            heat=Scale.holding(test.joined.success_rate for sweep in tested for test in sweep.tests),
             heat_style=heat_style,
             heat_gradient=heat_gradient(),
             headline=headline,

@@ -192,13 +192,10 @@ def _join_motions(motions: List[Trajectories]) -> Trajectories:
 
     goals = [motion.goal_joints for motion in motions]
     goal_joints = None if any(goal is None for goal in goals) else np.concatenate([g for g in goals if g is not None])
-    shapes, extents_m = (
-        [getattr(motion, name) for motion in motions] for name in ("object_shapes", "object_extents_m")
-    )
     return Trajectories(
         joined("joint_positions"),
         joined("object_poses"),
         goal_joints,
-        np.concatenate(shapes),
-        np.concatenate(extents_m),
+        np.concatenate([motion.object_shapes for motion in motions]),
+        np.concatenate([motion.object_extents_m for motion in motions]),
     )
