@@ -8,18 +8,13 @@ from __future__ import annotations
 
 import torch
 
+from dexhand_env.sim.scene import geom_size
+
 
 def sizes(shape: str, half_extents: torch.Tensor) -> torch.Tensor:
     """MuJoCo's ``geom_size`` (..., 3): half lengths; or radius, and half the length of a cylinder or between caps."""
-    x, _, z = half_extents.unbind(dim=-1)
-    none = torch.zeros_like(x)
-    if shape == "sphere":
-        return torch.stack((x, none, none), dim=-1)
-    if shape == "cylinder":
-        return torch.stack((x, z, none), dim=-1)
-    if shape == "capsule":
-        return torch.stack((x, z - x, none), dim=-1)
-    return half_extents
+    given = geom_size(shape, (2.0 * half_extents).unbind(dim=-1))
+    return torch.stack((*given, *[torch.zeros_like(given[0])] * (3 - len(given))), dim=-1)
 
 
 def bounding_radius(shape: str, half_extents: torch.Tensor) -> torch.Tensor:

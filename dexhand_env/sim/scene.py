@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 import xml.etree.ElementTree as ElementTree
-from typing import Iterable, Sequence, Tuple
+from typing import TYPE_CHECKING, Iterable, Sequence, Tuple, TypeVar
 
 from dexhand_env.config.physics import Physics
 from dexhand_env.hand.model import hand_element
+
+if TYPE_CHECKING:
+    import torch
 
 # Contact bitmasks of table and objects: they meet everything, the hand's links meet only what they must (docs/hand.md).
 WORLD_CONTYPE = "1"
@@ -17,6 +20,9 @@ HAND_BODY = "floating_base"
 # A shape that an object does not have at present: small, in the object's middle, and in contact with nothing. MuJoCo
 # adds up the margins of two geoms and takes for contact only what is closer than that; nothing reaches as deep.
 ABSENT_HALF_SIZE_M, ABSENT_MARGIN_M = 1e-4, -0.05
+
+
+Length = TypeVar("Length", float, "torch.Tensor")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,8 +104,8 @@ class Scene:
     actuation: Actuation = Actuation()
 
 
-def geom_size(shape: str, extents_m: Sequence[float]) -> Tuple[float, ...]:
-    """MuJoCo's sizes of a primitive of these extents along x y z."""
+def geom_size(shape: str, extents_m: Sequence[Length]) -> Tuple[Length, ...]:
+    """MuJoCo's sizes of a primitive of these extents along x y z, numbers or tensors of them."""
     x, y, z = (extent / 2.0 for extent in extents_m)
     return {"box": (x, y, z), "sphere": (x,), "cylinder": (x, z), "capsule": (x, z - x)}[shape]
 
