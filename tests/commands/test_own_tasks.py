@@ -10,10 +10,11 @@ import pytest
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
-from dexhand_env.commands.options import TrainOptions, resolve
+from dexhand_env.commands.options import resolve
 from dexhand_env.config.registry import find_task
 from dexhand_env.errors import UserError
 from dexhand_env.rl.checkpoint import TRAINING_KEYS, load_checkpoint
+from tests.options import train_options
 
 from .programs import dexhand, files, run, train
 
@@ -194,31 +195,6 @@ def test_a_mistake_in_the_file_is_one_line_and_nothing_is_written(tmp_path: Path
 _numbers = itertools.count()
 
 
-def options(task: str) -> TrainOptions:
-    """The options of ``--task <task> --num-envs 8 --headless``."""
-    return TrainOptions(
-        task=task,
-        num_envs=8,
-        sim_device="cpu",
-        rl_device="cpu",
-        graphics_device_id=0,
-        headless=True,
-        viewer_port=None,
-        train_config=None,
-        seed=42,
-        torch_deterministic=False,
-        checkpoint=None,
-        test=False,
-        episodes=100,
-        max_iterations=None,
-        experiment_name=None,
-        log_interval=10,
-        threads=1,
-        overrides=(),
-        typed=frozenset(),
-    )
-
-
 def complaint(folder: Path, task: str, text: str, values: str) -> str:
     """What ``--task`` says in this process, in which each task needs a name of its own."""
     name = f"Own{next(_numbers)}"
@@ -227,7 +203,7 @@ def complaint(folder: Path, task: str, text: str, values: str) -> str:
     (folder / f"{name}.yaml").write_text(values.replace("MyTask", name), encoding="utf-8")
     before = files(folder)
     with pytest.raises(UserError) as raised:
-        resolve(options(task.replace("MyTask", name)))
+        resolve(train_options(task=task.replace("MyTask", name), num_envs=8, headless=True))
     assert {path: data for path, data in files(folder).items() if "__pycache__" not in path} == before
     assert "\n" not in str(raised.value)
     return str(raised.value).replace(name, "MyTask")

@@ -7,32 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from dexhand_env.commands.options import TrainOptions, resolve
+from dexhand_env.commands.options import resolve
 from dexhand_env.commands.released import POLICIES, evaluate_released, released_policies, released_run
+from tests.options import train_options
 
 from .programs import dexhand, files
-
-OPTIONS = TrainOptions(
-    task="BaseTask",
-    num_envs=4,
-    sim_device="cpu",
-    rl_device="cpu",
-    graphics_device_id=0,
-    headless=True,
-    train_config=None,
-    seed=1,
-    torch_deterministic=False,
-    checkpoint=None,
-    test=False,
-    episodes=1,
-    max_iterations=None,
-    experiment_name=None,
-    log_interval=1,
-    threads=1,
-    viewer_port=None,
-    overrides=(),
-    typed=frozenset(),
-)
 
 
 def test_each_has_weights_its_settings_and_a_card() -> None:
@@ -80,7 +59,7 @@ def test_a_mistake_in_watching_one_is_one_line(tmp_path: Path, arguments: list[s
 
 
 def test_it_is_watched_in_its_own_task() -> None:
-    run = resolve(released_run("DexGraspRandomised", OPTIONS))
+    run = resolve(released_run("DexGraspRandomised", train_options(headless=True)))
     assert run.task.randomisation.object_shapes == ("cube", "sphere", "cylinder", "box")
     assert run.task.randomisation.object_friction == (0.3, 1.2)
     assert run.checkpoint == POLICIES / "DexGraspRandomised.pth"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import json
 import os
 import shutil
@@ -17,18 +16,17 @@ from typing import Any, Dict, List
 
 import pytest
 import torch
-import typer.main
 import yaml
 from rl_games.algos_torch.running_mean_std import RunningMeanStd
 
-from dexhand_env import cli
-from dexhand_env.commands.options import TrainOptions, resolve
+from dexhand_env.commands.options import resolve
 from dexhand_env.errors import UserError
 from dexhand_env.rl.checkpoint import BEST, TRAINING_KEYS, checkpoint_name, load_checkpoint
 from dexhand_env.rl.distributed import ALONE, Processes, join_processes
 from dexhand_env.rl.statistics import TrainingStatistics
 from dexhand_env.rl.training import check_resumable, run_training
 from dexhand_env.stages.record import available_cores, given_threads
+from tests.options import train_options
 
 from .runs import ROOT, differences, sha256, spec
 from .together import ITERATIONS, OUTCOMES, WORLDS, batches, steps
@@ -290,23 +288,14 @@ def two() -> Processes:
     return processes
 
 
-def options(**typed: Any) -> TrainOptions:
-    """The program's defaults but for what is typed."""
-    context = typer.Context(typer.main.get_command(cli.train_program()))
-    values = {parameter.name: parameter.get_default(context) for parameter in context.command.params}
-    known = {field.name for field in dataclasses.fields(TrainOptions)}
-    chosen = {name: value for name, value in {**values, **typed}.items() if name in known}
-    return TrainOptions(**{**chosen, "overrides": (), "typed": frozenset(typed)})
-
-
 def test_what_two_processes_cannot_have_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--test: given to 2 processes; allowed: one process"):
-        resolve(options(test=True, checkpoint="x.pth"), two())
+        resolve(train_options(test=True, checkpoint="x.pth"), two())
     for device in ("cuda", "cuda:0"):
         with pytest.raises(
             UserError, match=f"--rl-device: {device} for 2 processes on 0 CUDA devices; allowed: cuda, "
         ):
-            resolve(options(rl_device=device), two())
+            resolve(train_options(rl_device=device), two())
 
 
 def test_the_cores_are_shared(monkeypatch: pytest.MonkeyPatch) -> None:
