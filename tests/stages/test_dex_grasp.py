@@ -15,15 +15,17 @@ from dexhand_env.stages.report import write_report
 from .pipeline import FOLDER, NAME, SMALL, inside, run_all, write_configs
 
 METRICS = ("target_distance_m", "largest_fingertip_force_n", "deepest_penetration_m", "deepest_hand_penetration_m")
+SHAPES = ("sphere", "cylinder")
 TINY: dict[str, Any] = {
     "env": {
         "episode_length_steps": 12,
         "success": {"hold_steps": 3},
-        "randomisation": {"object_size_m": [0.04, 0.08]},
+        "randomisation": {"object_shapes": ["cube", "sphere", "cylinder", "box"], "object_size_m": [0.04, 0.08]},
     },
     "train": SMALL["train"],
     "selection": {"episodes": 4},
-    "evaluation": {"episodes": 4},
+    # Its variants of one shape, where the training draws shapes.
+    "evaluation": {"episodes": 4, "variants": {name: {"randomisation": {"object_shapes": None}} for name in SHAPES}},
 }
 
 
