@@ -106,7 +106,7 @@ def test_results_of_another_version_are_made_anew(done: Clone, tool: str) -> Non
     [
         ("snakemake", 0, "before any stage"),
         pytest.param("dvc", 0, "before any stage", marks=pytest.mark.slow),
-        ("snakemake", 100_000, "train"),
+        ("snakemake", 300_000, "train"),  # between what Snakemake writes first and what a training writes
         ("dvc", 600_000, "train"),  # what DVC keeps in its cache
         pytest.param("snakemake", 1_000_000, "evaluate", marks=pytest.mark.slow),  # the same
     ],
