@@ -26,6 +26,7 @@ class Setup:
         num_envs: number of worlds.
         port: to listen on; 0 for any.
         start: positions of the 18 controls at which the sliders start, m and rad; empty without sliders.
+        shown: how many worlds are drawn at first; up to :data:`MOST_WORLDS` can be chosen.
     """
 
     title: str
@@ -35,6 +36,7 @@ class Setup:
     num_envs: int
     port: int
     start: tuple[float, ...] = ()
+    shown: int = 4
 
 
 @dataclasses.dataclass(frozen=True)

@@ -56,7 +56,7 @@ class Panel:
             if setup.mode != TRAINING:
                 gui.add_button("new episodes").on_click(lambda _: self._count("_resets"))
         with gui.add_folder("Worlds"):
-            self._count_shown = gui.add_number("shown", initial_value=min(4, most), min=1, max=most, step=1)
+            self._count_shown = gui.add_number("shown", initial_value=min(setup.shown, most), min=1, max=most, step=1)
             self._first = gui.add_number("first", initial_value=0, min=0, max=setup.num_envs - 1, step=1)
             self._forces = gui.add_checkbox("fingertip forces", initial_value=True)
             self._goals = gui.add_checkbox("goals and targets", initial_value=True)
