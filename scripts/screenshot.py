@@ -1,6 +1,7 @@
-"""Takes a picture of a report, with its replay playing, in headless Chromium.
+"""Takes a picture of a report, with its replay playing, or of a viewer that runs, in headless Chromium.
 
     python scripts/screenshot.py results/BaseTask/report.html docs/images/report.png --width 1400 --height 1800
+    python scripts/screenshot.py http://127.0.0.1:8080 docs/images/viewer.png --width 1400 --height 900
 
 Without --height the picture holds the whole page, up to the 8,000 pixels that Chromium can draw at once. --seconds is
 how long the replay plays before the picture.
@@ -22,17 +23,20 @@ SETTLE_S = 2.0
 SPACE = "new KeyboardEvent('keydown', {code: 'Space'})"
 
 
-def take(page_path: Path, output: Path, width: int, height: int | None, dark: bool, seconds: float) -> None:
-    """Write a PNG of ``page_path`` to ``output``; ``width`` and ``height`` in pixels, None for the page's height."""
-    if not page_path.is_file():
-        raise UserError(str(page_path), "file is missing", "a report.html")
+def take(address: str, output: Path, width: int, height: int | None, dark: bool, seconds: float) -> None:
+    """Write a PNG of a page to ``output``; ``width`` and ``height`` in pixels, None for the page's height."""
+    if not address.startswith("http://"):
+        if not Path(address).is_file():
+            raise UserError(address, "file is missing", "a report.html, or the address of a viewer")
+        address = Path(address).resolve().as_uri()
     with browser_page() as page:
-        page.look(width, 900, dark=dark)
-        page.open(page_path.resolve().as_uri())
+        page.look(width, height or 900, dark=dark)
+        page.open(address)
         page.evaluate("document.querySelector('#stage')?.scrollIntoView({block: 'center', behavior: 'instant'})")
         time.sleep(seconds)
         # Paused, as a picture of a moving scene takes minutes where the graphics card is emulated.
         page.evaluate(f"document.querySelector('#stage iframe')?.contentWindow.dispatchEvent({SPACE})")
+        page.evaluate("document.querySelector('.mantine-Notification-closeButton')?.click()")  # of that emulation
         page.evaluate("scrollTo(0, 0)")
         page.look(width, height or page_height(page), dark=dark)
         time.sleep(SETTLE_S)
@@ -46,7 +50,7 @@ def page_height(page: Page) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("page", type=Path, help="the report, a file on disk")
+    parser.add_argument("page", help="the report, a file on disk, or the viewer's address")
     parser.add_argument("output", type=Path, help="the PNG to write")
     parser.add_argument("--width", type=int, default=1400, help="window width in pixels (default: 1400)")
     parser.add_argument("--height", type=int, help="picture height in pixels (default: the whole page)")

@@ -24,7 +24,7 @@ def check(experiment: str) -> bool:
     Raises:
         UserError: a missing or damaged input.
     """
-    allowed = read_section(experiment, "report")["report"]["allowed_drop"]
+    allowed = _allowed(experiment)
     path, passed = RESULTS / experiment / "evaluation.json", RESULTS / experiment / "checked.json"
     passed.unlink(missing_ok=True)
     conditions = read_json(path, "the report stage's output").get("conditions", {})
@@ -46,12 +46,26 @@ def check(experiment: str) -> bool:
     return True
 
 
+def _allowed(experiment: str) -> float:
+    """The config's allowed drop, a fraction."""
+    section = read_section(experiment, "report")
+    try:
+        return float(section["report"]["allowed_drop"])
+    except (KeyError, TypeError, ValueError):
+        path = RESULTS / experiment / "config/report.json"
+        remedy = f"run first: python -m dexhand_env.stages.validate {experiment} report"
+        raise UserError(str(path), "has no report.allowed_drop", remedy) from None
+
+
 def _said(drop: Drop) -> str:
     """A drop in words."""
     rates = f"{drop.training:.4f} under {TRAINING}, {drop.reference:.4f} under {REFERENCE} physics"
+    points = 100.0 * drop.lost
+    if points < 0.0:
+        return f"seed {drop.seed}: success {rates}; a gain of {-points:.1f} points"
     limit = f"{100.0 * drop.allowed:.3g} allowed by report.allowed_drop"
     verdict = limit if drop.is_allowed else f"more than the {limit}"
-    return f"seed {drop.seed}: success {rates}; a drop of {100.0 * drop.lost:.1f} points, {verdict}"
+    return f"seed {drop.seed}: success {rates}; a drop of {points:.1f} points, {verdict}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

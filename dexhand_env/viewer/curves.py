@@ -82,7 +82,9 @@ class Curves:
         self._last_seconds = 0.0
         horizontal = "iteration" if self._training else "seconds"
         self._success = Chart(gui, "Success rate", horizontal, {"y": {"range": (0.0, 1.0)}})
-        self._terms = Chart(gui, "Reward terms, weighted", horizontal)
+        # A step that ends an episode can be worth hundreds of others, which a mean over iterations evens out.
+        scales = {} if self._training else {"y": {"distr": 4, "asinh": 0.1}}
+        self._terms = Chart(gui, "Reward terms, weighted", horizontal, scales)
 
     def add(self, frame: Frame) -> None:
         """Take in what a frame brings."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from dexhand_env.hand.joints import CONTROL_NAMES, CONTROL_RANGES
@@ -23,6 +24,12 @@ MEANING = {
     PLAYING: "A trained policy plays, without noise.",
     BY_HAND: "The sliders below move the hand, no faster than its velocity limits.",
 }
+
+
+def plain(text: str) -> str:
+    """Text for a panel that takes Markdown: every sign as it is, and paths broken where they do not fit."""
+    escaped = re.sub(r"([^\w\s]|_)", r"\\\1", text)
+    return re.sub(r"([/_.-])", "\\1\u200b", escaped)  # a space without width
 
 
 def first_speed(mode: str) -> float | None:
@@ -108,7 +115,7 @@ class Panel:
 
     def show(self, frame: Frame) -> None:
         """Write what a frame says; called about twice a second."""
-        lines = [frame.note] if frame.note else []
+        lines = [plain(frame.note)] if frame.note else []
         if self._last is not None and frame.seconds > self._last.seconds:
             rate = (frame.steps - self._last.steps) / (frame.seconds - self._last.seconds)
             frames = rate * self._setup.num_envs

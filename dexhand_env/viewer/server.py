@@ -28,7 +28,8 @@ NICENESS = 14  # where all cores are at work the training goes first, and one in
 # A training makes its steps in bursts between which it learns: so many are fetched at once and drawn evenly.
 TRAINING_AHEAD = 16
 FIELD_OF_VIEW_RAD = np.pi / 4.0
-NARROW = 0.7  # width over height of a window in which the scene would not fit
+NARROW = 0.9  # width over height of a window in which the scene would not fit
+PANEL_PX = 330  # of a wide window
 ABOVE_PANEL = 0.45  # where the scene's middle is seen on a phone: of the way from the window's middle to its top
 SLOW_S = 0.5  # between updates of text and curves
 
@@ -114,27 +115,31 @@ class Session:
 
 
 def _fit_window(client: viser.ClientHandle, aimed: viser.InitialCameraConfig) -> None:
-    """On a phone step back, for the field of view is that of the height, and look lower: the panel covers the rest."""
+    """Put the scene in the middle of what the panel leaves free: it is at the right, on a phone over the lower part."""
     camera = client.camera
-    if camera.aspect >= NARROW:
-        return
     # The client may not have told yet that it took this camera.
-    centre, offset = aimed.look_at, (aimed.position - aimed.look_at) * (NARROW / camera.aspect)
-    distance = float(np.linalg.norm(offset))
-    aside = np.cross(offset, (0.0, 0.0, 1.0))
-    upwards = np.cross(aside, offset)
-    lower = -ABOVE_PANEL * distance * np.tan(0.5 * FIELD_OF_VIEW_RAD) * upwards / np.linalg.norm(upwards)
+    centre, offset = aimed.look_at, aimed.position - aimed.look_at
+    if camera.aspect < NARROW:  # and step back, for the field of view is that of the height
+        offset = offset * (NARROW / camera.aspect)
+    aside = np.cross((0.0, 0.0, 1.0), offset)
+    aside /= np.linalg.norm(aside)
+    upwards = np.cross(offset, aside) / np.linalg.norm(offset)
+    half_height = np.linalg.norm(offset) * np.tan(0.5 * FIELD_OF_VIEW_RAD)
+    if camera.aspect < NARROW:
+        shift = -ABOVE_PANEL * half_height * upwards
+    else:
+        shift = PANEL_PX / camera.image_height * half_height * aside
     with client.atomic():
-        camera.position = centre + offset + lower
-        camera.look_at = centre + lower  # after the position, which moves it
+        camera.position = centre + offset + shift
+        camera.look_at = centre + shift  # after the position, which moves it
 
 
 def _aim_camera(server: viser.ViserServer, setup: Setup, worlds: int) -> None:
     """Frame the worlds that are drawn first, from the front and above."""
     extent = float(np.ptp(world_origins(worlds)[:, :2], axis=0).max()) + SPACING_M
-    centre = np.array([0.0, 0.0, 0.5 * setup.scene.spawn_height_m])
+    centre = np.array([0.0, 0.0, 0.6 * setup.scene.spawn_height_m])
     direction = np.array([1.0, -0.35, 0.6])
     server.initial_camera.look_at = tuple(centre)
-    server.initial_camera.position = tuple(centre + 1.5 * extent * direction / np.linalg.norm(direction))
+    server.initial_camera.position = tuple(centre + 1.3 * extent * direction / np.linalg.norm(direction))
     server.initial_camera.fov = FIELD_OF_VIEW_RAD
     server.initial_camera.up = (0.0, 0.0, 1.0)

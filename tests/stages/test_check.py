@@ -36,7 +36,7 @@ def record(allowed: float, **conditions: dict[int, float]) -> None:
         (0.1, {1: 0.99}, {1: 0.88}, 1, "a drop of 11.0 points, more than the 10 allowed by report.allowed_drop"),
         (0.2, {1: 0.99}, {1: 0.88}, 0, "a drop of 11.0 points, 20 allowed"),
         (0.1, {1: 0.9}, {1: 0.8}, 0, "a drop of 10.0 points, 10 allowed"),
-        (0.0, {1: 0.9}, {1: 0.95}, 0, "a drop of -5.0 points"),
+        (0.0, {1: 0.9}, {1: 0.95}, 0, "a gain of 5.0 points"),
         # The mean loses 5 points; one seed loses 15.
         (0.1, {1: 0.9, 2: 0.9, 3: 0.9}, {1: 0.9, 2: 0.75, 3: 0.9}, 1, "My, seed 2: success 0.9000"),
     ],
@@ -74,4 +74,14 @@ def test_a_missing_or_damaged_evaluation_is_one_line(capsys: pytest.CaptureFixtu
     assert main(["My"]) == 2
     error = capsys.readouterr().err
     assert str(FOLDER / "evaluation.json") in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("section", [{}, {"report": {"success_goal": 0.9}}, {"report": None}])
+def test_a_config_of_an_earlier_version_is_one_line(capsys: pytest.CaptureFixture[str], section: Any) -> None:
+    record(0.1, training={1: 0.9})
+    write_json(FOLDER / "config/report.json", section)
+    assert main(["My"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"{FOLDER}/config/report.json: has no report.allowed_drop; allowed: run first: python -m")
     assert error.count("\n") == 1
