@@ -8,7 +8,7 @@ import sys
 from datetime import date
 from importlib import metadata
 
-from benchmarks import environment, learning, startup
+from benchmarks import environment, learning, startup, viewer
 from benchmarks.table import markdown
 from dexhand_env.files import write_text
 from dexhand_env.stages.record import machine as this_machine
@@ -32,6 +32,7 @@ def main() -> int:
         ("Environment", "Control steps per second; one is 0.02 s of one world.", environment.rows),
         ("Learning", "BaseTask through the whole pipeline, one core.", learning.rows),
         ("Answering", "Medians of five runs.", startup.rows),
+        ("Viewer", "A training of BaseTask in 64 worlds, watched and left alone by turns.", viewer.rows),
     )
     for title, note, rows in sections:
         print(f"{title} ...", flush=True)
