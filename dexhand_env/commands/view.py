@@ -67,7 +67,7 @@ def _watch(run: ResolvedRun, by_hand: bool) -> None:
     scene = simulated_scene(run.task)
     assert run.viewer_port is not None
     setup = Setup(f"{run.task.task}: {mode}", mode, scene, run.physics, run.options.num_envs, run.viewer_port, start)
-    with live_viewer(setup) as tap:
+    with live_viewer(setup, hint=" (Ctrl-C ends it)") as tap:
         watched = env(run.options.num_envs, tap)
         source: ActionSource = Sliders(watched, tap, start) if by_hand else NewestPolicy(run, watched, tap)
         _play(watched, source, tap)

@@ -30,5 +30,5 @@ def watcher(run: ResolvedRun, mode: str, may_wait: bool = True) -> Iterator[Watc
 
     scene = simulated_scene(run.task)
     setup = Setup(f"{run.task.task}: {mode}", mode, scene, run.physics, run.options.num_envs, run.viewer_port)
-    with live_viewer(setup, may_wait) as tap:
+    with live_viewer(setup, may_wait, " (--headless trains and tests without)") as tap:
         yield tap

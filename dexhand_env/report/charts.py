@@ -284,6 +284,7 @@ def _finished(chart: Any) -> Spec:
             "domain": False,
             "ticks": False,
             "labelPadding": 6,
+            "labelSeparation": 8,
         },
     )
     spec: Spec = styled.to_dict()

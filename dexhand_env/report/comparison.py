@@ -31,6 +31,8 @@ CURVES = (("success_rate", "Success rate"), ("return", "Return"), ("episode_leng
 class SeedCounts(Recorded):
     episodes: int = Field(ge=1)
     successes: int = Field(ge=0)
+    success_rate: Fraction
+    interval: tuple[Fraction, Fraction]
 
 
 class JoinedRecord(Recorded):
@@ -103,7 +105,8 @@ def read_all(folders: Sequence[Path]) -> tuple[list[Compared], list[Missing]]:
         try:
             found.append(read_compared(folder))
         except UserError as error:
-            missing.append(Missing(folder.name, str(error)))
+            where, problem, _ = error.args
+            missing.append(Missing(folder.name, f"{where}: {problem}"))
     return found, missing
 
 

@@ -8,6 +8,18 @@ from datetime import datetime
 NBSP = "\u00a0"
 EN_DASH = "\u2013"
 MINUS = "\u2212"
+LARGEST_WRITTEN_OUT = 1e12  # from here on by its power of ten
+UNITS = {
+    "m_per_s": "m/s",
+    "rad_per_s": "rad/s",
+    "n_m": "N m",
+    "m": "m",
+    "rad": "rad",
+    "s": "s",
+    "steps": "steps",
+    "n": "N",
+    "kg": "kg",
+}
 
 
 def percent(fraction: float) -> str:
@@ -44,7 +56,7 @@ def number(value: float | None) -> str:
     """Four significant digits, a dash where there is no value."""
     if value is None or not math.isfinite(value):
         return EN_DASH
-    text = f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+    text = f"{value:,.0f}" if 10_000 <= abs(value) < LARGEST_WRITTEN_OUT else f"{value:.4g}"
     return text.replace("-", MINUS)
 
 
@@ -82,6 +94,6 @@ def moment(started: str) -> str:
 
 def label(name: str) -> str:
     """A column's name for a reader, its unit in brackets: ``position_error_m`` -> 'position error (m)'."""
-    units = {"m": "m", "rad": "rad", "s": "s", "steps": "steps", "n": "N"}
-    stem, _, unit = name.rpartition("_")
-    return f"{stem.replace('_', ' ')} ({units[unit]})" if stem and unit in units else name.replace("_", " ")
+    unit = next((unit for unit in UNITS if name.endswith("_" + unit) and len(name) > len(unit) + 1), None)
+    stem = name if unit is None else name[: -len(unit) - 1]
+    return stem.replace("_", " ") + ("" if unit is None else f" ({UNITS[unit]})")

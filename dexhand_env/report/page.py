@@ -18,6 +18,7 @@ from dexhand_env.report.drop import TRAINING, Drop, largest_drop
 from dexhand_env.report.episodes import EpisodeTable
 from dexhand_env.report.heat import heat_gradient, heat_style
 from dexhand_env.report.join import JoinedCondition
+from dexhand_env.report.records import StageRun
 from dexhand_env.report.replay import RecordedScene, client_document
 from dexhand_env.report.results import Results
 from dexhand_env.report.settings import settings_tree, value_text
@@ -112,6 +113,8 @@ def render_page(
             episodes=bool(tables),
             scenes=scenes,
             runs=[*results.stages, *(run for seed in results.seeds for run in seed.stages)],
+            asked=_asked(results.config.config),
+            trained=_trained(results),
             provenance=_provenance(results),
             settings=settings_tree(results.config.config, {change.key for change in results.config.differences}),
             content_policy=CONTENT_POLICY,
@@ -186,13 +189,26 @@ def _drop(joined: Mapping[str, JoinedCondition], allowed: float) -> Drop | None:
     return largest_drop(rates, allowed)
 
 
-def _provenance(results: Results) -> dict[str, str]:
-    """Where the policy came from: what the first seed's training recorded, or the first stage that ran."""
+def _asked(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What the task's configuration says of success, for a reader who does not know the task."""
+    success = config.get("env", {}).get("success", {})
+    plain = success.items() if isinstance(success, Mapping) else ()
+    return {key: value for key, value in plain if value is not None and not isinstance(value, (Mapping, list))}
+
+
+def _trained(results: Results) -> StageRun | None:
+    """The record of the first seed's training, or of the first stage that ran."""
     seed = results.seeds[0]
     runs = [run for run in seed.stages if run.stage == "train"] or seed.stages or results.stages
-    if not runs:
+    return runs[0] if runs else None
+
+
+def _provenance(results: Results) -> dict[str, str]:
+    """Where the policy came from, from the record of its training."""
+    run = _trained(results)
+    if run is None:
         return {}
-    run, machine = runs[0], runs[0].machine
+    machine = run.machine
     commit = (run.commit or "unknown") + (" with uncommitted changes" if run.dirty else "")
     facts = {
         "commit": commit,

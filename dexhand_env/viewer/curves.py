@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 POINTS = 300
 COLOURS = ("#3b82f6", "#e8710a", "#12a37f", "#c2528b", "#a58b00", "#7c6cf0", "#d64545", "#00a3c7", "#7a9a1f", "#8a8f98")
 REWARD = "reward/"
+PADDING_PX = (16, 12, 0, 0)  # top, right, bottom, left: the numbers at an axis' ends would be cut through
 
 
 class Chart:
@@ -63,7 +64,7 @@ class Chart:
             series.append({"label": line, "stroke": COLOURS[index % len(COLOURS)], "width": 2})
         with self._folder:
             self._node = self._gui.add_uplot(
-                data, tuple(series), scales=self._scales, legend={"show": True}, aspect=1.6
+                data, tuple(series), scales=self._scales, legend={"show": True}, padding=PADDING_PX, aspect=1.6
             )
 
 

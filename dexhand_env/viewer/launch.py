@@ -18,12 +18,13 @@ END_S = 5.0
 
 
 @contextlib.contextmanager
-def live_viewer(setup: Setup, may_wait: bool = True) -> Iterator[Tap]:
+def live_viewer(setup: Setup, may_wait: bool = True, hint: str = "") -> Iterator[Tap]:
     """Draw what the tap sees while the block runs; prints the address.
 
     Args:
         setup: what is drawn.
         may_wait: see :class:`dexhand_env.viewer.tap.Tap`.
+        hint: printed behind the address.
 
     Raises:
         UserError: the drawing process does not start.
@@ -40,7 +41,7 @@ def live_viewer(setup: Setup, may_wait: bool = True) -> Iterator[Tap]:
             port = ours.recv()
         except EOFError:
             raise UserError("viewer", "ended as it started; its message stands above", "--headless") from None
-        print(f"viewer: http://{HOST}:{port} (--headless trains and tests without)", flush=True)
+        print(f"viewer: http://{HOST}:{port}{hint}", flush=True)
         yield Tap(ours, may_wait, first_speed(setup.mode))
     finally:
         ours.close()

@@ -24,7 +24,12 @@ REPLAYS = ["best", "median", "worst", "failure_out_of_reach"]
 TERMS = {"position": -0.09, "rotation": -0.05, "fingers": -0.11, "action_rate": -0.004, "success": 0.12}
 CONFIG = {
     "task": "BaseTask",
-    "env": {"sim": {"physics": "fast"}, "episode_steps": 100, "reward": {"position": 3.0, "rotation": 2.0}},
+    "env": {
+        "sim": {"physics": "fast"},
+        "episode_steps": 100,
+        "reward": {"position": 3.0, "rotation": 2.0},
+        "success": {"position_m": 0.01, "hold_steps": 10},
+    },
     "train": {"num_envs": 512, "max_iterations": 120, "params": {"config": {"gamma": 0.9, "tau": 0.95}}},
     "evaluation": {"episodes": 1024, "first_seed": 2000000, "conditions": ["training", "reference"]},
     "report": {"success_goal": 0.95},

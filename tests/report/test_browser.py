@@ -18,6 +18,7 @@ from .test_page import HOSTILE
 
 pytestmark = pytest.mark.skipif(find_browser() is None, reason="no browser")
 
+A4_PX = 718  # between margins of 1 cm, at 96 pixels an inch
 MARK = "svg .mark-line path, svg .mark-area path"
 CHARTS_DRAWN = f"[...document.querySelectorAll('[data-chart]')].every(plot => plot.querySelector('{MARK}'))"
 
@@ -160,3 +161,19 @@ def test_hostile_text_runs_nothing(page: Page, tmp_path: Path) -> None:
     )
     assert page.errors == []
     assert len(page.requests) == 1
+    page.look(360, 800, still=True)  # its names are long words
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+def test_on_paper_colours_are_told_and_nothing_is_cut_off(page: Page, tmp_path: Path) -> None:
+    folder = write_results(tmp_path, episodes=64, note="W" * 200)
+    write_report(folder)
+    page.look(A4_PX, 900, still=True)
+    page.open((folder / "report.html").as_uri())
+    page.wait_for(CHARTS_DRAWN)
+    page.call("Emulation.setEmulatedMedia", media="print", features=[])
+    kept = "[...document.querySelectorAll('.legend i, .track .bar, .track .dot, .mini i')].map(e => "
+    assert set(page.evaluate(kept + "getComputedStyle(e).printColorAdjust)")) == {"exact"}
+    right = "Math.max(...[...document.querySelectorAll('table, .plot')].map(e => e.getBoundingClientRect().right))"
+    assert page.evaluate(right) <= A4_PX + 1
+    page.call("Emulation.setEmulatedMedia", media="", features=[])

@@ -93,9 +93,9 @@ def test_the_page_says_what_was_run_and_how_to_run_it_again(reported: Path) -> N
         "torch",
         "448 MiB",
         "checkpoint_120.pth chosen",
+        "git checkout 5e05671b7c1d22a9f31b0a4c8d3e9f60712ab345 make install",
         "snakemake --cores 1 results/BaseTask/report.html",
-        "dvc repro",
-        "python train.py --task BaseTask --seed 42",
+        "What the task asks of a success: position (m) 0.01, hold (steps) 10.",
         "0.001",  # the reference physics' time step
         hashlib.md5((reported / "seed42/replays.npz").read_bytes(), usedforsecurity=False).hexdigest(),
     ):
@@ -239,6 +239,25 @@ def test_one_content_for_one_folder(recorded: Path) -> None:
     write_report(recorded)
     assert (recorded / "report.html").read_bytes() == first
     assert (recorded / "evaluation.json").read_bytes() == evaluation
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("position_error_m", "position error (m)"),
+        ("speed_m_per_s", "speed (m/s)"),
+        ("torque_limit_n_m", "torque limit (N m)"),
+        ("hold_steps", "hold (steps)"),
+        ("m", "m"),
+        ("success", "success"),
+    ],
+)
+def test_a_unit_stands_in_brackets(name: str, text: str) -> None:
+    assert formats.label(name) == text
+
+
+def test_a_huge_number_is_written_by_its_power_of_ten() -> None:
+    assert (formats.number(-1e300), formats.number(1_228_800)) == ("\u22121e+300", "1,228,800")
 
 
 @pytest.mark.parametrize(
