@@ -28,10 +28,13 @@ class JoinedCondition:
         """Whether the lower bound of EVERY seed reaches ``goal``; a good mean does not hide a bad seed."""
         return all(seed["interval"][0] >= goal for seed in self.per_seed.values())
 
-    def metric(self, name: str) -> tuple[float, float]:
-        """Mean over the seeds' means, and the largest of all, of one of the task's metrics."""
+    def metric(self, name: str) -> tuple[float | None, float | None]:
+        """Mean over the seeds' means, and the largest of all, of one of the task's metrics; None without a value."""
         values = [seed["metrics"][name] for seed in self.per_seed.values()]
-        return sum(value["mean"] for value in values) / len(values), max(value["largest"] for value in values)
+        known = [value for value in values if value["mean"] is not None]
+        if not known:
+            return None, None
+        return sum(value["mean"] for value in known) / len(known), max(value["largest"] for value in known)
 
     def mean(self, key: str) -> float:
         """The mean over the seeds of one figure, e.g. ``mean_return``."""

@@ -71,10 +71,10 @@ class Selection(Recorded):
 
 
 class Metric(Recorded):
-    """One of the task's metrics over the episodes of a test."""
+    """One of the task's metrics over the episodes of a test in which it has a value; None where there are none."""
 
-    mean: float
-    largest: float
+    mean: float | None
+    largest: float | None
 
 
 class Condition(Recorded):
@@ -182,7 +182,7 @@ def read_json(path: Path, model: type[Record]) -> Record:
         UserError: the file is missing, is not JSON, or a key is missing or wrong; the message names file and key.
     """
     try:
-        value = json.loads(_read_text(path))
+        value = json.loads(_read_text(path), parse_constant=_refuse)
     except ValueError as error:
         raise UserError(str(path), f"is not valid JSON ({error})", "the file its stage wrote; run that again") from None
     try:
@@ -192,6 +192,11 @@ def read_json(path: Path, model: type[Record]) -> Record:
         key = ".".join(str(part) for part in first["loc"])
         where = f"{path}: {key}" if key else str(path)
         raise UserError(where, first["msg"]) from None
+
+
+def _refuse(constant: str) -> float:
+    """What Python reads beyond JSON: NaN and Infinity."""
+    raise ValueError(f"{constant} is no number of JSON")
 
 
 def read_history(path: Path) -> History:

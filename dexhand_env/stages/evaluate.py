@@ -99,13 +99,20 @@ def summarise(table: EpisodeTable, physics: dict[str, Any]) -> dict[str, Any]:
         "mean_return": float(table.returns.mean()),
         "mean_length_steps": float(table.lengths.mean()),
         "outcomes": dict(sorted(Counter(table.outcomes.tolist()).items())),
-        "metrics": {
-            name: {"mean": float(values.mean()), "largest": float(values.max())}
-            for name, values in table.metrics.items()
-        },
+        "metrics": {name: _summary(values) for name, values in table.metrics.items()},
         "nan_resets": table.nan_resets,
         "contact_overflows": table.contact_overflows,
     }
+
+
+def _summary(values: Any) -> dict[str, float | None]:
+    """Of the episodes in which a task's metric has a value: it may be a quotient by nothing, and JSON knows no NaN."""
+    import numpy as np
+
+    known = values[np.isfinite(values)]
+    return (
+        {"mean": float(known.mean()), "largest": float(known.max())} if known.size else {"mean": None, "largest": None}
+    )
 
 
 def _parquet(tables: dict[str, EpisodeTable]) -> bytes:

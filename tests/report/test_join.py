@@ -43,3 +43,14 @@ def test_agreement_of_every_episode_is_not_certainty() -> None:
 def test_the_goal_must_hold_for_every_seed(lows: tuple[float, float], met: bool) -> None:
     per_seed = {seed: {"interval": [low, 1.0]} for seed, low in enumerate(lows)}
     assert JoinedCondition(0.98, (0.97, 0.99), 2048, per_seed).meets(0.95) is met
+
+
+def test_a_metric_is_joined_over_the_seeds_that_have_it() -> None:
+    def joined(*metrics: dict[str, float | None]) -> JoinedCondition:
+        return JoinedCondition(
+            0.9, (0.8, 1.0), 2, {seed: {"metrics": {"x": each}} for seed, each in enumerate(metrics)}
+        )
+
+    nothing: dict[str, float | None] = {"mean": None, "largest": None}
+    assert joined({"mean": 1.0, "largest": 2.0}, nothing, {"mean": 3.0, "largest": 5.0}).metric("x") == (2.0, 5.0)
+    assert joined(nothing, nothing).metric("x") == (None, None)

@@ -54,6 +54,12 @@ def test_a_damaged_file_is_named_in_one_line(recorded: Path, name: str, content:
     assert "\n" not in line
 
 
+def test_a_number_that_json_does_not_know_is_named(recorded: Path) -> None:
+    path = recorded / "seed42/evaluation.json"
+    path.write_text(path.read_text(encoding="utf-8").replace('"nan_resets": 0', '"nan_resets": NaN'), encoding="utf-8")
+    assert "is not valid JSON (NaN is no number of JSON)" in named(recorded)[0]
+
+
 @pytest.mark.parametrize("name", ["seed42/replays.npz", "seed42/episodes.parquet"])
 def test_a_file_cut_short_is_named(recorded: Path, name: str) -> None:
     content = (recorded / name).read_bytes()
