@@ -8,6 +8,7 @@ import random
 import secrets
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -52,16 +53,17 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     return digests(clone), seconds
 
 
-def survive(clone: Clone, kills: Sequence[Kill], undisturbed: Undisturbed) -> int:
+def survive(clone: Clone, kills: Sequence[Kill], undisturbed: Undisturbed) -> list[Kill]:
     """After each kill let the other tool bring that stage to its end; compare all results in the end.
 
-    Returns how many kills hit a process that was at work.
+    Returns the kills that came too late to hit a process at work.
     """
     expected, seconds = undisturbed
-    hits = 0
+    late = []
     for plan, following in zip(kills, [*kills[1:], None], strict=True):
         victim = kill(clone, plan, seconds[plan.stage])
-        hits += victim is not None
+        if victim is None:
+            late.append(plan)
         kept = trained(clone)
         print(f"{plan}: killed {victim or 'nobody, it was over'}; {len(kept)} checkpoints kept", flush=True)
         if following and following.stage == plan.stage:
@@ -83,7 +85,7 @@ def survive(clone: Clone, kills: Sequence[Kill], undisturbed: Undisturbed) -> in
     assert {name for name in expected.keys() | found.keys() if found.get(name) != expected.get(name)} == set()
     assert_up_to_date(clone)
     assert processes(clone) == []
-    return hits
+    return late
 
 
 def test_kills_of_each_kind(undisturbed: Undisturbed, tmp_path: Path) -> None:
@@ -93,7 +95,13 @@ def test_kills_of_each_kind(undisturbed: Undisturbed, tmp_path: Path) -> None:
         Kill("snakemake", "evaluate-Tiny-1", "dvc", 0.8),
         Kill("dvc", "report-Tiny", "stage", 0.5),
     ]
-    assert survive(longer(tmp_path / "clone"), kills, undisturbed) == len(kills)
+    for attempt in range(4):
+        late = survive(longer(tmp_path / str(attempt)), kills, undisturbed)
+        # A stage that is quicker than when it was timed is over before its kill comes, which is then tried again, earlier.
+        kills = [replace(plan, fraction=plan.fraction / 2) for plan in late]
+        if not kills:
+            return
+    raise AssertionError(f"came too late: {kills}")
 
 
 @pytest.mark.parametrize("killed", TOOLS)
@@ -129,7 +137,8 @@ def test_twenty_kills_at_random_moments_of_every_stage(undisturbed: Undisturbed,
     hits = rounds = 0
     while hits < 20:
         clone = longer(tmp_path / str(rounds))
-        hits += survive(clone, [drawn(draw, stage) for stage in STAGES_AND_TRAINING_TWICE], undisturbed)
+        kills = [drawn(draw, stage) for stage in STAGES_AND_TRAINING_TWICE]
+        hits += len(kills) - len(survive(clone, kills, undisturbed))
         rounds += 1
     print(f"{hits} kills in {rounds} rounds")
 
