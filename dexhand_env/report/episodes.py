@@ -44,6 +44,7 @@ class Replay:
 
     ``train_seed`` is named where it is not the first.
     ``positions_m`` (T, B, 3), ``quaternions`` (T, B, 4); the goal's are (B, 3) and (B, 4), or None without a goal.
+    ``target_m`` (T, 3): where an object is to be brought, None where nowhere.
     ``objects``: shape and MuJoCo's sizes (half lengths or radius first, m) of the bodies that are not the hand's.
     """
 
@@ -52,6 +53,7 @@ class Replay:
     quaternions: NDArray[np.float32]
     goal_positions_m: NDArray[np.float32] | None
     goal_quaternions: NDArray[np.float32] | None
+    target_m: NDArray[np.float32] | None
     episode: int
     success: bool
     outcome: str
@@ -131,6 +133,16 @@ def _objects(arrays: dict[str, NDArray[Any]], name: str, path: Path) -> dict[str
     return objects
 
 
+def _target(arrays: dict[str, NDArray[Any]], name: str, steps: int, path: Path) -> NDArray[np.float32] | None:
+    key = f"{name}_target_positions"
+    if key not in arrays:
+        return None
+    values = np.asarray(arrays[key], dtype=np.float32)
+    if values.shape != (steps, 3):
+        raise UserError(f"{path}: {key}", f"shape {values.shape}", f"({steps}, 3)")
+    return values
+
+
 def _replay(arrays: dict[str, NDArray[Any]], name: str, bodies: int, path: Path) -> Replay:
     def poses(key: str, width: int, leading: int) -> NDArray[np.float32]:
         values = np.asarray(arrays[f"{name}_{key}"], dtype=np.float32)
@@ -148,6 +160,7 @@ def _replay(arrays: dict[str, NDArray[Any]], name: str, bodies: int, path: Path)
         quaternions=quaternions,
         goal_positions_m=poses("goal_positions", 3, 0) if has_goal else None,
         goal_quaternions=poses("goal_quaternions", 4, 0) if has_goal else None,
+        target_m=_target(arrays, name, len(positions), path),
         episode=int(arrays[f"{name}_episode"]),
         success=bool(arrays[f"{name}_success"]),
         outcome=str(arrays[f"{name}_outcome"]),

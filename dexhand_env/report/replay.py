@@ -1,4 +1,4 @@
-"""Recorded episodes as viser scenes: the hand moving, and the goal's hand translucent."""
+"""Recorded episodes as viser scenes: the hand moving, the goal's hand translucent, the target a translucent ball."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ MOST_FRAMES = 600  # of one replay; longer ones jump, so that the page stays sma
 HOLD_S = 0.8  # the last pose stays this long before the replay starts again
 GOAL_COLOUR = (46, 134, 222)
 GOAL_OPACITY = 0.35
+TARGET_COLOUR, TARGET_RADIUS_M, TARGET_OPACITY = (46, 160, 67), 0.02, 0.6
 OBJECT_COLOUR = (222, 134, 46)
 GRID_COLOUR = (128, 134, 140)
 POSITION_DECIMALS = 4  # 0.1 mm, and 1e-3 of a quaternion: invisible, and the recording compresses far better
@@ -79,6 +80,8 @@ def _aim_camera(server: viser.ViserServer, replay: Replay) -> None:
     clouds = [replay.positions_m.reshape(-1, 3)]
     if replay.goal_positions_m is not None:
         clouds.append(replay.goal_positions_m)
+    if replay.target_m is not None:
+        clouds.append(replay.target_m)
     points = np.concatenate(clouds)
     low, high = points.min(axis=0), points.max(axis=0)
     centre = (low + high) / 2.0
@@ -122,12 +125,15 @@ def _record(
             handles[index] = _add_object(scene, f"/now/{body}", *replay.objects[body])
         elif body not in hand_bodies:
             handles[index] = scene.add_frame(f"/now/{body}", axes_length=0.03, axes_radius=0.002)
+    target = None if replay.target_m is None else _add_target(scene)
     serializer = server.get_scene_serializer()
     frames = _frame_indices(len(replay.positions_m), replays.control_dt_s)
     for start, frame in enumerate(frames):
         for index, handle in handles.items():
             handle.position = np.round(replay.positions_m[frame, index], POSITION_DECIMALS)
             handle.wxyz = np.round(replay.quaternions[frame, index], QUATERNION_DECIMALS)
+        if target is not None and replay.target_m is not None:
+            target.position = np.round(replay.target_m[frame], POSITION_DECIMALS)
         following = frames[start + 1] if start + 1 < len(frames) else frame
         serializer.insert_sleep((following - frame) * replays.control_dt_s)
     serializer.insert_sleep(HOLD_S)
@@ -158,6 +164,12 @@ def _add_goal_body(scene: viser.SceneApi, name: str, mesh: VisualMesh) -> viser.
         opacity=GOAL_OPACITY,
         cast_shadow=False,
         receive_shadow=False,
+    )
+
+
+def _add_target(scene: viser.SceneApi) -> viser.SceneNodeHandle:
+    return scene.add_icosphere(
+        "/target", TARGET_RADIUS_M, TARGET_COLOUR, opacity=TARGET_OPACITY, cast_shadow=False, receive_shadow=False
     )
 
 

@@ -21,8 +21,10 @@ from dexhand_env.hand.visual import VisualMesh, visual_meshes
 from dexhand_env.report.episodes import Replay, Replays, read_replays
 
 WIDTH, HEIGHT, FRAMES_PER_S = 640, 480, 30
+TARGET = "/target"  # no body's name has a slash
 HOLD_S = 0.8  # the last pose stays this long
 GOAL_RGBA = (0.18, 0.53, 0.87, 0.3)
+TARGET_RGBA, TARGET_RADIUS_M = (0.18, 0.63, 0.26, 0.6), 0.02
 OBJECT_RGBA = (0.87, 0.53, 0.18, 1.0)
 SHAPES = {
     "box": mujoco.mjtGeom.mjGEOM_BOX,
@@ -73,6 +75,8 @@ def frames(replays: Replays, replay: Replay) -> Iterator[np.ndarray]:
                     replay.positions_m[step, body],
                     replay.quaternions[step, body],
                 )
+            if replay.target_m is not None:
+                data.mocap_pos[model.body(TARGET).mocapid[0]] = replay.target_m[step]
             mujoco.mj_forward(model, data)
             renderer.update_scene(data, camera)
             yield renderer.render()
@@ -83,6 +87,8 @@ def _camera(replay: Replay) -> mujoco.MjvCamera:
     clouds = [replay.positions_m.reshape(-1, 3)]
     if replay.goal_positions_m is not None:
         clouds.append(replay.goal_positions_m)
+    if replay.target_m is not None:
+        clouds.append(replay.target_m)
     points = np.concatenate(clouds)
     low, high = points.min(axis=0), points.max(axis=0)
     camera = mujoco.MjvCamera()
@@ -116,6 +122,9 @@ def scene_model(replays: Replays, replay: Replay) -> mujoco.MjModel:
     if replay.goal_positions_m is not None and replay.goal_quaternions is not None:
         poses = zip(replays.body_names, replay.goal_positions_m, replay.goal_quaternions, strict=True)
         _add_goal(spec, meshes, {name: (position, quaternion) for name, position, quaternion in poses})
+    if replay.target_m is not None:
+        ball = spec.worldbody.add_body(name=TARGET, mocap=True)
+        ball.add_geom(type=SHAPES["sphere"], size=[TARGET_RADIUS_M, 0.0, 0.0], rgba=TARGET_RGBA)
     return spec.compile()
 
 

@@ -64,6 +64,9 @@ class EpisodeTable:
         return wilson_interval(self.successes, self.episodes)
 
 
+STEP_BY_STEP = ("joint_positions", "object_poses", "target_positions")
+
+
 @dataclasses.dataclass
 class Trajectories:
     """Recorded motion of all episodes of one table.
@@ -71,6 +74,7 @@ class Trajectories:
     Attributes:
         joint_positions: (steps, episodes, 26), the state after each control step; constant after an episode's end.
         object_poses: (steps, episodes, objects, 7).
+        target_positions: (steps, episodes, 3), m, None where the task has no target.
         goal_joints: (episodes, 26), None where the task has no goal posture.
         object_shapes: places in ``Simulation.object_shapes``, (episodes, objects).
         object_extents_m: (episodes, objects, 3).
@@ -78,6 +82,7 @@ class Trajectories:
 
     joint_positions: np.ndarray
     object_poses: np.ndarray
+    target_positions: Optional[np.ndarray]
     goal_joints: Optional[np.ndarray]
     object_shapes: np.ndarray
     object_extents_m: np.ndarray
@@ -137,7 +142,7 @@ def _play(
     names = np.array(env.outcome_names)
     outcomes = torch.zeros(env.num_envs, dtype=torch.int64, device=env.device)
     metrics: Dict[str, torch.Tensor] = {}
-    joints, objects = [], []
+    joints, objects, targets = [], [], []
     observations = env.observe()["policy"]
     while bool(env.active.any()):
         step = env.step(policy(observations))
@@ -148,6 +153,8 @@ def _play(
         if record:
             joints.append(_numpy(env.sim.joint_positions))
             objects.append(_numpy(torch.cat((env.sim.object_positions, env.sim.object_quaternions), dim=-1)))
+            if (target := env.task.target_positions()) is not None:
+                targets.append(_numpy(target))
     counters = env.sim.counters()
     table = EpisodeTable(
         seeds=seeds,
@@ -166,7 +173,14 @@ def _play(
     shapes, extents_m = env.sim.parameters.object_shapes, env.sim.parameters.object_extents_m
     assert shapes is not None
     assert extents_m is not None
-    return table, Trajectories(np.stack(joints), np.stack(objects), goal_joints, _numpy(shapes), _numpy(extents_m))
+    return table, Trajectories(
+        np.stack(joints),
+        np.stack(objects),
+        np.stack(targets) if targets else None,
+        goal_joints,
+        _numpy(shapes),
+        _numpy(extents_m),
+    )
 
 
 def _join_tables(tables: List[EpisodeTable]) -> EpisodeTable:
@@ -184,18 +198,13 @@ def _join_tables(tables: List[EpisodeTable]) -> EpisodeTable:
 def _join_motions(motions: List[Trajectories]) -> Trajectories:
     steps = max(len(motion.joint_positions) for motion in motions)
 
-    def joined(field: str) -> np.ndarray:
+    def joined(field: str) -> Any:
         arrays = [getattr(motion, field) for motion in motions]
+        if any(array is None for array in arrays):
+            return None
+        if field not in STEP_BY_STEP:
+            return np.concatenate(arrays)
         # A batch that ended early stands still in its last state.
-        padded = [np.concatenate((a, np.repeat(a[-1:], steps - len(a), axis=0))) for a in arrays]
-        return np.concatenate(padded, axis=1)
+        return np.concatenate([np.concatenate((a, np.repeat(a[-1:], steps - len(a), axis=0))) for a in arrays], axis=1)
 
-    goals = [motion.goal_joints for motion in motions]
-    goal_joints = None if any(goal is None for goal in goals) else np.concatenate([g for g in goals if g is not None])
-    return Trajectories(
-        joined("joint_positions"),
-        joined("object_poses"),
-        goal_joints,
-        np.concatenate([motion.object_shapes for motion in motions]),
-        np.concatenate([motion.object_extents_m for motion in motions]),
-    )
+    return Trajectories(**{field.name: joined(field.name) for field in dataclasses.fields(Trajectories)})

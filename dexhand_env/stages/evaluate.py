@@ -177,6 +177,8 @@ def _replays(config: Any, physics: Physics, table: EpisodeTable, motion: Traject
         if motion.goal_joints is not None:
             _, goal_positions, goal_quaternions = body_trajectory(scene, physics, motion.goal_joints[episode][None])
             replay.update(goal_positions=goal_positions[0], goal_quaternions=goal_quaternions[0])
+        if motion.target_positions is not None:
+            replay["target_positions"] = motion.target_positions[:steps, episode]
         replay.update(_objects(scene, motion, episode))
         arrays.update(body_names=bodies, **{f"{name}_{key}": value for key, value in replay.items()})
     buffer = io.BytesIO()

@@ -97,7 +97,7 @@ def test_kills_of_each_kind(undisturbed: Undisturbed, tmp_path: Path) -> None:
     ]
     for attempt in range(4):
         late = survive(longer(tmp_path / str(attempt)), kills, undisturbed)
-        # A stage that is quicker than when it was timed is over before its kill comes, which is then tried again, earlier.
+        # A stage quicker than when it was timed is over before its kill comes, which is then tried again, earlier.
         kills = [replace(plan, fraction=plan.fraction / 2) for plan in late]
         if not kills:
             return

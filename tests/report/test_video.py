@@ -49,6 +49,24 @@ def test_a_hand_is_seen_and_moves(pictures: list[np.ndarray]) -> None:
     assert 0.002 < moved.mean() < 0.5
 
 
+def test_a_target_is_a_green_ball_where_it_was(folder: Path, tmp_path: Path) -> None:
+    import av
+
+    with np.load(folder / "results/BaseTask/seed42/replays.npz") as archive:
+        arrays = dict(archive)
+    arrays["best_target_positions"] = arrays["best_positions"].mean(axis=1) + np.array([0.0, 0.0, 0.15])
+    (tmp_path / "results/BaseTask/seed42").mkdir(parents=True)
+    np.savez(tmp_path / "results/BaseTask/seed42/replays.npz", **arrays)
+    result = dexhand(tmp_path, "video", "BaseTask", "42")
+    assert (result.returncode, result.stderr) == (0, "")
+    with av.open(tmp_path / "results/BaseTask/seed42/best.mp4") as container:
+        picture = next(container.decode(video=0)).to_ndarray(format="rgb24").astype(int)
+    rows, columns = np.nonzero(picture[..., 1] > picture[..., [0, 2]].max(axis=-1) + 30)
+    assert 50 < len(rows) < 5_000
+    assert np.ptp(rows) == pytest.approx(np.ptp(columns), abs=6)  # a ball
+    assert rows.mean() < 240  # above the hand, in the upper half
+
+
 @pytest.mark.parametrize(
     ("options", "line"),
     [

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from pyarrow import parquet
 
 from dexhand_env.report.episodes import read_replays
@@ -47,9 +48,14 @@ def test_an_object_is_trained_with_tested_and_shown(tmp_path: Path) -> None:
     for replay, size_m in zip(replays.episodes, sizes_m):
         object_positions = replay.positions_m[:, replays.body_names.index("object")]
         np.testing.assert_allclose(object_positions[:, 2], size_m[-1], atol=2e-3)
+        # The marked target is the one that the episode's own distance is from.
+        assert replay.target_m is not None
+        left_m = np.linalg.norm(object_positions[-1] - replay.target_m[-1])
+        assert left_m == pytest.approx(episodes["target_distance_m"][replay.episode].as_py(), abs=1e-6)
     with inside(tmp_path):
         assert write_report(Path("results") / NAME) == []
         page = (Path("results") / NAME / "report.html").read_text(encoding="utf-8")
+    assert "the green ball marks the target" in page
     assert "In other circumstances" in page
     for name, variant in evaluation["variants"].items():
         assert name in page
