@@ -279,7 +279,7 @@ def tasks() -> None:
 
     for name in package_tasks():
         config = find_task(name).config_class
-        typer.echo(name)
+        typer.echo(f"{name}: {config.SUMMARY}" if config.SUMMARY else name)
         typer.echo("  observations: " + ", ".join(config.OBSERVATION_KEYS or ("the task's code says",)))
         typer.echo("  reward terms: " + ", ".join(config.REWARD_NAMES or ("the task's code says",)))
     for name, value in installed_tasks().items():

@@ -41,6 +41,7 @@ class RewardScales(Section):
 class BaseTaskConfig(TaskConfig):
     """BaseTask's configuration."""
 
+    SUMMARY: ClassVar[Optional[str]] = "Bring the whole hand, base and fingers, into a commanded posture and hold it."
     HAS_OBJECTS: ClassVar[Optional[bool]] = False
     OBSERVATION_KEYS: ClassVar[Mapping[str, Tuple[str, Optional[int]]]] = {
         **COMMON_OBSERVATIONS,

@@ -118,6 +118,7 @@ class GraspRewardScales(Section):
 class DexGraspConfig(TaskConfig):
     """DexGrasp's configuration."""
 
+    SUMMARY: ClassVar[Optional[str]] = "Grasp an object on the table, lift it to a target in the air and hold it there."
     HAS_OBJECTS: ClassVar[Optional[bool]] = True
     DRAWN_INSTEAD: ClassVar[Mapping[str, str]] = {
         "object.friction": "object_friction",

@@ -187,7 +187,8 @@ class Experiment:
             "report": self.report.dump(),
         }
         report = self.report.dump()
-        return {"seeds": list(self.seeds), "report": report, "config": config, "differences": self.differences}
+        shown = {"report": report, "config": config, "differences": self.differences}
+        return {"summary": self.task.SUMMARY, "seeds": list(self.seeds), **shown}
 
 
 def load_experiment(name: str, root: Path = Path(".")) -> Experiment:

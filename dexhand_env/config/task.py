@@ -70,6 +70,9 @@ class Observations(Section):
 class TaskConfig(Section):
     """What every task's configuration holds."""
 
+    #: What the hand is to do, a sentence for the reader of a report.
+    SUMMARY: ClassVar[Optional[str]] = None
+
     # None leaves names to the task's code: they are compared with it when the environment is made.
     #: The observation keys that may be chosen: key -> (meaning and unit, length; None is the number of actions).
     OBSERVATION_KEYS: ClassVar[Optional[Mapping[str, Tuple[str, Optional[int]]]]] = None

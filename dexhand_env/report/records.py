@@ -40,6 +40,7 @@ class ReportConfig(Recorded):
 
     experiment: str
     task: str
+    summary: str | None = None
     seeds: Annotated[list[int], Field(min_length=1)]
     report: ReportSettings
     config: dict[str, Any]

@@ -101,5 +101,5 @@ def test_dexhand_has_its_commands(tmp_path: Path) -> None:
 def test_tasks_lists_observations_and_rewards(tmp_path: Path) -> None:
     result = dexhand(tmp_path, "tasks")
     assert result.returncode == 0
-    for text in ("BaseTask", "fingertip_forces", "goal_errors", "position_progress"):
+    for text in ("BaseTask: Bring the whole hand", "fingertip_forces", "goal_errors", "position_progress"):
         assert text in result.stdout

@@ -71,6 +71,7 @@ def write_results(
         {
             "experiment": experiment,
             "task": "BaseTask",
+            "summary": f"Bring the whole hand into a commanded posture.{note}",
             "seeds": list(seeds),
             "report": {"success_goal": 0.95, "allowed_drop": 0.1},
             "config": config,
