@@ -57,6 +57,8 @@ class Hand(Section):
     base_stiffness_factor: float = Field(
         ge=0.01, le=1, description="the base's position gains are multiplied by this, its damping by the square root"
     )
+    base_force_limit_n: float = Field(gt=0, le=500, description="largest force of the base along each axis, N")
+    base_torque_limit_n_m: float = Field(gt=0, le=50, description="largest torque of the base about each axis, N m")
     finger_torque_limit_n_m: float = Field(gt=0, le=2, description="largest torque of each finger joint, N m")
 
 

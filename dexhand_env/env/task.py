@@ -19,7 +19,9 @@ from dexhand_env.sim.scene import Actuation, Scene, SceneObject
 
 def hand_scene(hand: Any, objects: Tuple[SceneObject, ...] = ()) -> Scene:
     """The hand of a task's configuration (its section ``hand``) over a table with objects."""
-    actuation = Actuation(hand.base_stiffness_factor, hand.finger_torque_limit_n_m)
+    actuation = Actuation(
+        hand.base_stiffness_factor, hand.base_force_limit_n, hand.base_torque_limit_n_m, hand.finger_torque_limit_n_m
+    )
     return Scene(hand.side, hand.spawn_height_m, objects=objects, actuation=actuation)
 
 

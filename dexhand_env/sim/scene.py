@@ -78,10 +78,14 @@ class Actuation:
     Attributes:
         base_stiffness_factor: the base's position gains are multiplied by this, its damping by the square root, so that
             it stays damped as well as it was.
+        base_force_limit_n: along each axis of the base.
+        base_torque_limit_n_m: about each axis of the base.
         finger_torque_limit_n_m: of each finger joint.
     """
 
     base_stiffness_factor: float = 1.0
+    base_force_limit_n: float = 500.0
+    base_torque_limit_n_m: float = 50.0
     finger_torque_limit_n_m: float = 2.0
 
 
@@ -140,13 +144,19 @@ def _object_body(item: SceneObject) -> ElementTree.Element:
 
 def _actuate(hand: ElementTree.Element, actuation: Actuation) -> None:
     """Change the defaults of the hand's actuators and of its base's damping."""
-    factor, limit = actuation.base_stiffness_factor, actuation.finger_torque_limit_n_m
+    factor = actuation.base_stiffness_factor
     for name in ("base_slide", "base_hinge") if factor != 1.0 else ():
         joint = _found(hand, f".//default[@class='{name}']/joint")
         position = _found(hand, f".//default[@class='{name}']/position")
         joint.set("damping", repr(float(joint.attrib["damping"]) * math.sqrt(factor)))
         position.set("kp", repr(float(position.attrib["kp"]) * factor))
-    _found(hand, ".//default[@class='finger']/position").set("forcerange", _numbers((-limit, limit)))
+    limits = {
+        "base_slide": actuation.base_force_limit_n,
+        "base_hinge": actuation.base_torque_limit_n_m,
+        "finger": actuation.finger_torque_limit_n_m,
+    }
+    for name, limit in limits.items():
+        _found(hand, f".//default[@class='{name}']/position").set("forcerange", _numbers((-limit, limit)))
 
 
 def _found(root: ElementTree.Element, path: str) -> ElementTree.Element:

@@ -95,7 +95,8 @@ def test_the_page_says_what_was_run_and_how_to_run_it_again(reported: Path) -> N
         "checkpoint_120.pth chosen",
         "git checkout 5e05671b7c1d22a9f31b0a4c8d3e9f60712ab345 make install",
         "snakemake --cores 1 results/BaseTask/report.html",
-        "The task: Bring the whole hand into a commanded posture. What it asks of a success: position (m) 0.01, hold (steps) 10.",
+        "The task: Bring the whole hand into a commanded posture. What it asks of a success:",
+        "What it asks of a success: position (m) 0.01, hold (steps) 10.",
         "0.001",  # the reference physics' time step
         hashlib.md5((reported / "seed42/replays.npz").read_bytes(), usedforsecurity=False).hexdigest(),
     ):

@@ -60,16 +60,17 @@ def test_a_presets_values_reach_the_model(name: str) -> None:
 
 @pytest.mark.parametrize("side", ["right", "left"])
 def test_a_task_decides_how_hard_its_hand_pushes(side: str) -> None:
-    """A softer base is damped as well; nothing but the base's gains and the fingers' torques differs."""
+    """A softer base is damped as well; nothing but the base's gains and the limits of all actuators differs."""
     own, soft = (
         compile_scene(Scene(side=side, actuation=actuation), load_physics("default"))
-        for actuation in (Actuation(), Actuation(base_stiffness_factor=0.25, finger_torque_limit_n_m=0.5))
+        for actuation in (Actuation(), Actuation(0.25, 20.0, 3.0, 0.5))
     )
     base, fingers = slice(6), slice(6, 26)
     np.testing.assert_allclose(soft.actuator_gainprm[base, 0], 0.25 * own.actuator_gainprm[base, 0])
     np.testing.assert_allclose(soft.actuator_biasprm[base, 1], 0.25 * own.actuator_biasprm[base, 1])
     np.testing.assert_allclose(soft.dof_damping[base], 0.5 * own.dof_damping[base])
-    np.testing.assert_array_equal(soft.actuator_forcerange[base], own.actuator_forcerange[base])
+    np.testing.assert_array_equal(soft.actuator_forcerange[base], [[-20.0, 20.0]] * 3 + [[-3.0, 3.0]] * 3)
+    np.testing.assert_array_equal(own.actuator_forcerange[base], [[-500.0, 500.0]] * 3 + [[-50.0, 50.0]] * 3)
     np.testing.assert_array_equal(soft.actuator_gainprm[fingers], own.actuator_gainprm[fingers])
     np.testing.assert_array_equal(soft.dof_damping[fingers], own.dof_damping[fingers])
     np.testing.assert_array_equal(soft.actuator_forcerange[fingers], [[-0.5, 0.5]] * 20)
