@@ -8,7 +8,7 @@ import torch
 
 from dexhand_env.config.physics import physics_names
 from dexhand_env.hand.joints import body_names, pad_sites, tip_sites
-from dexhand_env.sim.scene import Scene, SceneObject
+from dexhand_env.sim.scene import Actuation, Scene, SceneObject
 
 from .backends import BALL, BARE, CUBE, WITH_OBJECTS, Backend
 from .motions import every, into_contact, joints, matrix, random_joints, single_world, some
@@ -30,6 +30,19 @@ def test_targets_are_reached_under_every_preset(backend: Backend, physics: str) 
     assert error[:, 3:].max() < 5e-3
     assert sim.joint_velocities.abs().max() < 1e-2
     assert sim.counters().nan_resets == sim.counters().contact_overflows == 0
+
+
+def test_a_limited_base_gives_no_more_than_its_limit(backend: Backend) -> None:
+    """Far from its target it moves as fast as the limit drives it against the joint's damping, 170 N s/m and 5 N m s."""
+    limited = Actuation(base_force_limit_n=17.0, base_torque_limit_n_m=2.5)
+    sim = backend.make(Scene(table=False, actuation=limited), num_envs=2)
+    targets = torch.zeros(2, 26)
+    targets[0, 2], targets[1, 5] = 0.8, 3.0
+    sim.set_joint_targets(targets)
+    for _ in range(40):
+        sim.step()
+    velocities = sim.joint_velocities
+    torch.testing.assert_close(velocities[[0, 1], [2, 5]], torch.tensor([0.1, 0.5]), rtol=0.02, atol=0.0)
 
 
 def test_presets_agree_on_a_motion(backend: Backend) -> None:
