@@ -33,7 +33,7 @@ def test_targets_are_reached_under_every_preset(backend: Backend, physics: str) 
 
 
 def test_a_limited_base_gives_no_more_than_its_limit(backend: Backend) -> None:
-    """Far from its target it moves as fast as the limit drives it against the joint's damping, 170 N s/m and 5 N m s."""
+    """Far from its target it moves as fast as the limit drives it against the joints' damping: 170 N s/m, 5 N m s."""
     limited = Actuation(base_force_limit_n=17.0, base_torque_limit_n_m=2.5)
     sim = backend.make(Scene(table=False, actuation=limited), num_envs=2)
     targets = torch.zeros(2, 26)
