@@ -24,7 +24,7 @@ WIDTH, HEIGHT, FRAMES_PER_S = 640, 480, 30
 TARGET = "/target"  # no body's name has a slash
 HOLD_S = 0.8  # the last pose stays this long
 GOAL_RGBA = (0.18, 0.53, 0.87, 0.3)
-TARGET_RGBA, TARGET_RADIUS_M = (0.18, 0.63, 0.26, 0.6), 0.02
+TARGET_RGBA, TARGET_RADIUS_M = (0.18, 0.63, 0.26, 0.4), 0.04
 OBJECT_RGBA = (0.87, 0.53, 0.18, 1.0)
 SHAPES = {
     "box": mujoco.mjtGeom.mjGEOM_BOX,
