@@ -186,9 +186,13 @@ class Experiment:
             "evaluation": self.evaluation.dump(),
             "report": self.report.dump(),
         }
-        report = self.report.dump()
-        shown = {"report": report, "config": config, "differences": self.differences}
-        return {"summary": self.task.SUMMARY, "seeds": list(self.seeds), **shown}
+        return {
+            "summary": self.task.SUMMARY,
+            "seeds": list(self.seeds),
+            "report": config["report"],
+            "config": config,
+            "differences": self.differences,
+        }
 
 
 def load_experiment(name: str, root: Path = Path(".")) -> Experiment:

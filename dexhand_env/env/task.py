@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import dataclasses
 import functools
 from typing import Any, Callable, Dict, Optional, Tuple, Type, TypeVar, overload
 
@@ -19,9 +20,7 @@ from dexhand_env.sim.scene import Actuation, Scene, SceneObject
 
 def hand_scene(hand: Any, objects: Tuple[SceneObject, ...] = ()) -> Scene:
     """The hand of a task's configuration (its section ``hand``) over a table with objects."""
-    actuation = Actuation(
-        hand.base_stiffness_factor, hand.base_force_limit_n, hand.base_torque_limit_n_m, hand.finger_torque_limit_n_m
-    )
+    actuation = Actuation(**{field.name: getattr(hand, field.name) for field in dataclasses.fields(Actuation)})
     return Scene(hand.side, hand.spawn_height_m, objects=objects, actuation=actuation)
 
 

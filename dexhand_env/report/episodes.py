@@ -62,6 +62,13 @@ class Replay:
     train_seed: int | None = None
 
     @property
+    def bounds_m(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The corners, low and high, of the box round every body's origin, the goal's and the target."""
+        clouds = (self.positions_m, self.goal_positions_m, self.target_m)
+        points = np.concatenate([cloud.reshape(-1, 3) for cloud in clouds if cloud is not None])
+        return points.min(axis=0), points.max(axis=0)
+
+    @property
     def title(self) -> str:
         """The name for a reader."""
         kind = self.name.removeprefix(FAILURE)

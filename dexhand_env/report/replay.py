@@ -78,13 +78,7 @@ def _scene_server() -> Iterator[viser.ViserServer]:
 
 def _aim_camera(server: viser.ViserServer, replay: Replay) -> None:
     """Frame everything that moves in ``replay``, from the front, right and a little above."""
-    clouds = [replay.positions_m.reshape(-1, 3)]
-    if replay.goal_positions_m is not None:
-        clouds.append(replay.goal_positions_m)
-    if replay.target_m is not None:
-        clouds.append(replay.target_m)
-    points = np.concatenate(clouds)
-    low, high = points.min(axis=0), points.max(axis=0)
+    low, high = replay.bounds_m
     centre = (low + high) / 2.0
     # Body origins stop at the joints: a fingertip and the palm reach about 5 cm beyond them.
     distance = 1.0 * float(np.linalg.norm(high - low)) + 0.1

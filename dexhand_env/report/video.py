@@ -19,12 +19,13 @@ from dexhand_env.errors import UserError, exit_code
 from dexhand_env.files import write_bytes
 from dexhand_env.hand.visual import VisualMesh, visual_meshes
 from dexhand_env.report.episodes import Replay, Replays, read_replays
+from dexhand_env.report.replay import TARGET_RADIUS_M
 
 WIDTH, HEIGHT, FRAMES_PER_S = 640, 480, 30
 TARGET = "/target"  # no body's name has a slash
 HOLD_S = 0.8  # the last pose stays this long
 GOAL_RGBA = (0.18, 0.53, 0.87, 0.3)
-TARGET_RGBA, TARGET_RADIUS_M = (0.18, 0.63, 0.26, 0.4), 0.04
+TARGET_RGBA = (0.18, 0.63, 0.26, 0.4)
 OBJECT_RGBA = (0.87, 0.53, 0.18, 1.0)
 SHAPES = {
     "box": mujoco.mjtGeom.mjGEOM_BOX,
@@ -84,13 +85,7 @@ def frames(replays: Replays, replay: Replay) -> Iterator[np.ndarray]:
 
 def _camera(replay: Replay) -> mujoco.MjvCamera:
     """Frames everything that moves, from the front, right and a little above."""
-    clouds = [replay.positions_m.reshape(-1, 3)]
-    if replay.goal_positions_m is not None:
-        clouds.append(replay.goal_positions_m)
-    if replay.target_m is not None:
-        clouds.append(replay.target_m)
-    points = np.concatenate(clouds)
-    low, high = points.min(axis=0), points.max(axis=0)
+    low, high = replay.bounds_m
     camera = mujoco.MjvCamera()
     camera.lookat[:] = (low + high) / 2.0
     camera.distance = 0.9 * float(np.linalg.norm(high - low)) + 0.15

@@ -161,7 +161,7 @@ def test_the_tasks_are_listed_and_no_installed_one_is_imported(tmp_path: Path, i
     result = dexhand(tmp_path, "tasks", installed=installed)
     assert (result.returncode, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
-    assert lines[0].startswith("BaseTask: ")
+    assert lines[0] == "BaseTask: Bring the whole hand, base and fingers, into a commanded posture and hold it."
     assert "MyTask" in lines
     assert lines[lines.index("Broken") + 1] == "  installed: my_package.broken:Broken"
 

@@ -61,9 +61,12 @@ def test_a_presets_values_reach_the_model(name: str) -> None:
 @pytest.mark.parametrize("side", ["right", "left"])
 def test_a_task_decides_how_hard_its_hand_pushes(side: str) -> None:
     """A softer base is damped as well; nothing but the base's gains and the limits of all actuators differs."""
+    softer = Actuation(
+        base_stiffness_factor=0.25, base_force_limit_n=20.0, base_torque_limit_n_m=3.0, finger_torque_limit_n_m=0.5
+    )
     own, soft = (
         compile_scene(Scene(side=side, actuation=actuation), load_physics("default"))
-        for actuation in (Actuation(), Actuation(0.25, 20.0, 3.0, 0.5))
+        for actuation in (Actuation(), softer)
     )
     base, fingers = slice(6), slice(6, 26)
     np.testing.assert_allclose(soft.actuator_gainprm[base, 0], 0.25 * own.actuator_gainprm[base, 0])
