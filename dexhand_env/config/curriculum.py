@@ -1,11 +1,12 @@
 """The `curriculum` section: ranges, thresholds and reward weights that begin easier than the configuration has them.
 
-Level 0 is the beginning, level ``widenings`` the configuration itself, which selection and evaluation always use.
+Level 0 is the beginning, level ``widenings`` the configuration itself or as near to it as training shall come.
+Selection and evaluation always use the configuration itself.
 """
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, Tuple, TypeVar
+from typing import Any, Dict, Iterator, Optional, Tuple, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -32,12 +33,31 @@ class Curriculum(Section):
     widenings: int = Field(
         ge=1, le=1000, description="equal steps from the values below to those of the configuration itself"
     )
+    settle_steps: Optional[int] = Field(
+        default=None,
+        ge=0,
+        le=1_000_000,
+        description="for so many control steps from a widening on no episode counts, since it may have begun at an "
+        "earlier level; as many as an episode may last if left out",
+    )
     beginning: Dict[str, Any] = Field(
         alias="from",
         min_length=1,
         description="values at the beginning, each by the dotted key of a number or a list of numbers of this "
         "configuration, as `success.hold_steps: 10`",
     )
+    end: Optional[Dict[str, Any]] = Field(
+        default=None,
+        alias="to",
+        min_length=1,
+        description="values at the last level, for keys of `from` whose values in training stay easier than those of "
+        "the configuration itself",
+    )
+
+    @property
+    def ends(self) -> Dict[str, Any]:
+        """``end``, none where it is left out."""
+        return self.end or {}
 
 
 def config_at(config: Config, level: int) -> Config:
@@ -45,13 +65,13 @@ def config_at(config: Config, level: int) -> Config:
 
     Args:
         config: a task's configuration with a curriculum.
-        level: from 0 to ``widenings``, where the configuration is its own.
+        level: from 0 to ``widenings``, where the configuration is its own but for the curriculum's ``end``.
 
     Raises:
         pydantic.ValidationError: not valid with these numbers; :func:`check_curriculum` has made sure that it is.
     """
     curriculum: Curriculum = getattr(config, "curriculum")  # noqa: B009  (its class is not known here)
-    if level == curriculum.widenings:
+    if level == curriculum.widenings and not curriculum.ends:
         return config
     return type(config).model_validate(_values_at(config, level)).model_copy(update={"curriculum": curriculum})
 
@@ -63,10 +83,11 @@ def without_curriculum(config: Config) -> Config:
 
 def _values_at(config: Any, level: int) -> Dict[str, Any]:
     values: Dict[str, Any] = without_curriculum(config).dump()
-    for key, first in config.curriculum.beginning.items():
+    curriculum: Curriculum = config.curriculum
+    for key, first in curriculum.beginning.items():
         *path, name = key.split(".")
         section = value_at(values, path)
-        section[name] = _between(first, section[name], level / config.curriculum.widenings)
+        section[name] = _between(first, curriculum.ends.get(key, section[name]), level / curriculum.widenings)
     return values
 
 
@@ -97,7 +118,8 @@ def check_curriculum(config: Any, stack: Stack) -> None:
         if section not in config.FIXED
         for key, number in _numbers(values[section], section)
     }
-    for key, first in config.curriculum.beginning.items():
+    curriculum: Curriculum = config.curriculum
+    for key, first in curriculum.beginning.items():
         where = stack.where(("curriculum", "from", key))
         inside = [name for name in may_change if name.startswith(f"{key}.")]
         if inside:
@@ -106,13 +128,22 @@ def check_curriculum(config: Any, stack: Stack) -> None:
             is_there = contains(values, tuple(key.split(".")))
             reason = "cannot change in training" if is_there else "no number of the configuration"
             raise UserError(where, reason, choices(may_change, key))
-        if not _alike(first, may_change[key]):
-            raise UserError(where, f"found {shown(first)}", f"{_kind(may_change[key])}, as the configuration has")
-    for level in range(config.curriculum.widenings):
+        _check_alike(first, may_change[key], where)
+    for key, last in curriculum.ends.items():
+        where = stack.where(("curriculum", "to", key))
+        if key not in curriculum.beginning:
+            raise UserError(where, "does not begin elsewhere", choices(curriculum.beginning, key))
+        _check_alike(last, may_change[key], where)
+    for level in range(curriculum.widenings + 1):
         try:
             config_at(config, level)
         except ValidationError as error:
             raise _invalid_level(error, config, level, stack) from error
+
+
+def _check_alike(value: Any, own: Any, where: str) -> None:
+    if not _alike(value, own):
+        raise UserError(where, f"found {shown(value)}", f"{_kind(own)}, as the configuration has")
 
 
 def _numbers(value: Any, key: str) -> Iterator[Tuple[str, Any]]:
@@ -144,5 +175,6 @@ def _invalid_level(error: ValidationError, config: Any, level: int, stack: Stack
     """The line that names the key whose beginning makes a level invalid, as far as one key does."""
     path, found, allowed = first_problem(error, type(config), _values_at(config, level))
     keys = (key for key in config.curriculum.beginning if tuple(key.split(".")) == path[: key.count(".") + 1])
-    where = stack.where(("curriculum", "from", *keys))
+    section = "to" if level == config.curriculum.widenings else "from"
+    where = stack.where(("curriculum", section, *keys))
     return UserError(where, f"at level {level} {dotted(path)}: {found}", allowed)

@@ -35,12 +35,17 @@ class HandControls:
         self._mode = config.mode
         self._max_change = torch.tensor(config.velocity_limits, dtype=torch.float32, device=device) * control_dt_s
         self._fixed = torch.tensor(config.fixed_targets, dtype=torch.float32, device=device)
-        matrix = torch.tensor(control_to_joint_matrix(), dtype=torch.float32, device=device)
-        self._to_joints = matrix.T.contiguous()
-        driven = (matrix != 0).to(torch.float32)
-        # A control's position is the mean over its joints of joint position / coupling ratio.
-        ratio = torch.where(matrix != 0, 1.0 / torch.where(matrix != 0, matrix, torch.ones_like(matrix)), matrix)
-        self._from_joints = (ratio / driven.sum(dim=0, keepdim=True)).contiguous()
+        # No matrix products: the last bits of theirs depend on the number of rows.
+        matrix = torch.tensor(control_to_joint_matrix(), dtype=torch.float32)
+        ratios, controls = matrix.max(dim=1)
+        self._ratios, self._controls = ratios.to(device), controls.to(device)
+        # A control's position is the mean over its joints of joint position / coupling ratio. Of each control, in
+        # columns: its joints and their weights; those with fewer joints name one again, with a weight of 0.
+        driven = (matrix != 0).sum(dim=0)
+        joints = matrix.argsort(dim=0, descending=True, stable=True)[: int(driven.max())].T
+        ratio = matrix.T.gather(1, joints)
+        weights = torch.where(ratio != 0, 1.0 / (ratio * driven[:, None]), 0.0)
+        self._joints, self._weights = joints.to(device), weights.to(device)
 
     @property
     def num_actions(self) -> int:
@@ -76,8 +81,9 @@ class HandControls:
 
     def to_joints(self, controls: torch.Tensor) -> torch.Tensor:
         """Joint positions (n, 26) of control positions (n, 18), by the coupling."""
-        return controls @ self._to_joints
+        return controls[:, self._controls] * self._ratios
 
     def from_joints(self, joints: torch.Tensor) -> torch.Tensor:
         """Control positions (n, 18) of joint positions (n, 26): the mean over a control's joints."""
-        return joints @ self._from_joints
+        first, *others = (joints[:, self._joints] * self._weights).unbind(dim=2)
+        return sum(others, first)

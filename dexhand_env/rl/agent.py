@@ -121,7 +121,7 @@ class DexHandAgent(PPO):
     def _choose_device_learning(self) -> None:
         """On a GPU a minibatch is a CUDA graph, where its step talks to nobody. Mixed precision asks the CPU anyhow."""
         if self.device_is_cuda and not self.mixed_precision:
-            self.learn_on_device(captured=self._processes.size == 1)
+            self.learn_on_device(captured=True)
 
     # Checkpoints
 
@@ -250,6 +250,10 @@ class DexHandAgent(PPO):
         self._widen()
         self.update_epoch()
         _, _, _, seconds, a_losses, c_losses, b_losses, entropies, kls, learning_rate, _ = self.train_epoch()
+        # A GPU whose captured step waits for a process that has ended waits for ever. So the processes ask each other
+        # before they wait for their GPUs.
+        self._processes.gather(None)
+        self.read_rate()
         self.dataset.update_values_dict(None)
         frames = self.curr_frames * self._processes.size
         self.frame += frames

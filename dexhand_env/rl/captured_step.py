@@ -58,7 +58,8 @@ class CapturedStep:
         self._inputs = {name: values.clone() for name, values in minibatch.items()}
         before = [(owner, name, buffer) for owner in self._model.modules() for name, buffer in _own_buffers(owner)]
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph, stream=self._stream):
+        # NCCL's own thread asks the GPU how it is getting on, which is no part of this.
+        with torch.cuda.graph(self._graph, stream=self._stream, capture_error_mode="thread_local"):
             self._outputs = self._step(self._inputs)
             for owner, name, buffer in before:
                 after = getattr(owner, name)

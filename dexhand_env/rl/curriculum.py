@@ -16,7 +16,7 @@ class CurriculumProgress:
         steps: control steps of an iteration.
 
     Attributes:
-        level: 0 at the beginning; at the curriculum's ``widenings`` the configuration is the task's own.
+        level: 0 at the beginning, at most the curriculum's ``widenings``.
     """
 
     def __init__(self, task: Any, steps: int) -> None:
@@ -26,7 +26,7 @@ class CurriculumProgress:
         self.level = 0
         self._episodes = 0
         self._successes = 0
-        # Control steps until every episode that was begun at an earlier level has ended.
+        # Control steps until episodes count again, since most or all that began at an earlier level have ended.
         self._unsettled_steps = 0
 
     @property
@@ -37,7 +37,7 @@ class CurriculumProgress:
     def count(self, ended: Optional[EpisodeMeans]) -> None:
         """Count the episodes that ended in an iteration, those of all processes; None where none did.
 
-        While some may have been begun at an earlier level, none count.
+        For ``settle_steps`` control steps from a widening on none count.
         """
         if self._unsettled_steps > 0:
             self._unsettled_steps -= self._steps
@@ -57,7 +57,8 @@ class CurriculumProgress:
         self._episodes = self._successes = 0
         if good:
             self.level += 1
-            self._unsettled_steps = self._task.episode_length_steps
+            settle = self._curriculum.settle_steps
+            self._unsettled_steps = self._task.episode_length_steps if settle is None else settle
         return good
 
     def get_state(self) -> Dict[str, int]:

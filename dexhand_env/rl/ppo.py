@@ -49,7 +49,8 @@ class PPO(A2CAgent):
         To be called when the optimizer has its state: again after that was loaded.
 
         Args:
-            captured: replay the step as one CUDA graph. Needs a GPU; not for several processes, whose steps talk.
+            captured: replay the step as one CUDA graph, what several processes say to each other in it included. Needs
+                GPUs.
         """
         self.device_rate = DeviceRate(self.optimizer, self.last_lr, torch.device(self.ppo_device))
         if self.schedule_type == "legacy":  # after each minibatch
@@ -124,12 +125,10 @@ class PPO(A2CAgent):
         for group in self.optimizer.param_groups:
             group["lr"] = lr
 
-    def train_epoch(self) -> Any:
-        """An iteration in rl_games' form."""
-        result = super().train_epoch()
+    def read_rate(self) -> None:
+        """Take note of the rate that the device has adapted; a GPU is waited for."""
         if self.device_rate is not None and self._adapts_here:
             self.last_lr = self.device_rate.get()
-        return result
 
     @property
     def _adapts_here(self) -> bool:

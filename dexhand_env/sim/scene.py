@@ -78,8 +78,8 @@ class Actuation:
     Attributes:
         base_stiffness_factor: the base's position gains are multiplied by this, its damping by the square root, so that
             it stays damped as well as it was.
-        base_force_limit_n: along each axis of the base.
-        base_torque_limit_n_m: about each axis of the base.
+        base_force_limit_n: along each axis of the base, spring and damper together.
+        base_torque_limit_n_m: about each axis of the base, likewise.
         finger_torque_limit_n_m: of each finger joint.
     """
 
@@ -143,13 +143,12 @@ def _object_body(item: SceneObject) -> ElementTree.Element:
 
 
 def _actuate(hand: ElementTree.Element, actuation: Actuation) -> None:
-    """Change the defaults of the hand's actuators and of its base's damping."""
+    """Change the defaults of the hand's actuators."""
     factor = actuation.base_stiffness_factor
     for name in ("base_slide", "base_hinge") if factor != 1.0 else ():
-        joint = _found(hand, f".//default[@class='{name}']/joint")
         position = _found(hand, f".//default[@class='{name}']/position")
-        joint.set("damping", repr(float(joint.attrib["damping"]) * math.sqrt(factor)))
         position.set("kp", repr(float(position.attrib["kp"]) * factor))
+        position.set("kv", repr(float(position.attrib["kv"]) * math.sqrt(factor)))
     limits = {
         "base_slide": actuation.base_force_limit_n,
         "base_hinge": actuation.base_torque_limit_n_m,

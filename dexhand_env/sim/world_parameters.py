@@ -22,14 +22,15 @@ PARAMETERS = tuple(field.name for field in dataclasses.fields(WorldParameters))
 # Fields of the model that each parameter decides. A body's come from its mass, shape and extents together.
 BODY_PARAMETERS = frozenset({"object_masses_kg", "object_shapes", "object_extents_m"})
 BODIES = ("body_mass", "body_inertia", "body_subtreemass", "body_invweight0", "dof_invweight0")
+ACTUATION = ("actuator_gainprm", "actuator_biasprm", "dof_damping")
 GEOMS = ("geom_size", "geom_rbound", "geom_aabb", "geom_margin")
 FIELDS = {
     "object_frictions": ("geom_friction",),
     "object_masses_kg": BODIES,
     "object_shapes": (*GEOMS, *BODIES),
     "object_extents_m": (*GEOMS, *BODIES),
-    "gain_factors": ("actuator_gainprm", "actuator_biasprm"),
-    "damping_factors": ("dof_damping",),
+    "gain_factors": ACTUATION,
+    "damping_factors": ACTUATION,
 }
 # A state's names of them, beside those of MuJoCo's.
 STATE_PREFIX = "parameter/"
@@ -92,8 +93,7 @@ class ModelFields:
             ({"object_frictions"}, self._decide_frictions),
             ({"object_shapes", "object_extents_m"}, self._decide_geoms),
             (BODY_PARAMETERS, self._decide_bodies),
-            ({"gain_factors"}, self._decide_gains),
-            ({"damping_factors"}, self._decide_damping),
+            ({"gain_factors", "damping_factors"}, self._decide_actuation),
         ):
             if names & parameters_of:
                 decide(fields, given)
@@ -149,12 +149,11 @@ class ModelFields:
         return found
 
     @staticmethod
-    def _decide_gains(fields: Fields, given: Fields) -> None:
+    def _decide_actuation(fields: Fields, given: Fields) -> None:
+        """The base's damping is its actuators', the fingers' that of their joints."""
         fields["actuator_gainprm"][:, HAND, 0] *= given["gain_factors"]
         fields["actuator_biasprm"][:, HAND, 1] *= given["gain_factors"]
-
-    @staticmethod
-    def _decide_damping(fields: Fields, given: Fields) -> None:
+        fields["actuator_biasprm"][:, HAND, 2] *= given["damping_factors"]
         fields["dof_damping"][:, HAND] *= given["damping_factors"]
 
 

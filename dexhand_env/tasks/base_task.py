@@ -78,7 +78,8 @@ class BaseTask(Task):
         return {
             "position_error_m": errors[:, POSITION].norm(dim=-1),
             "rotation_error_rad": angle_between(orientation, self._goal_orientation),
-            "finger_error_rad": errors.abs() @ self._finger_mean,
+            # No product of a matrix and a vector: its last bits depend on the number of rows.
+            "finger_error_rad": (errors.abs() * self._finger_mean).sum(dim=-1),
         }
 
     def update(self, worlds: torch.Tensor) -> None:

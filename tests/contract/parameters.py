@@ -64,6 +64,7 @@ def compiled(scene: Scene, parameters: WorldParameters, world: int) -> mujoco.Mj
     for actuator, gain, damping in zip(spec.actuators, gains, dampings):
         actuator.gainprm[0] *= gain
         actuator.biasprm[1] *= gain
+        actuator.biasprm[2] *= damping
         joints[actuator.target].damping[0] *= damping
     return spec.compile()
 

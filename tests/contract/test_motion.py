@@ -33,16 +33,24 @@ def test_targets_are_reached_under_every_preset(backend: Backend, physics: str) 
 
 
 def test_a_limited_base_gives_no_more_than_its_limit(backend: Backend) -> None:
-    """Far from its target it moves as fast as the limit drives it against the joints' damping: 170 N s/m, 5 N m s."""
-    limited = Actuation(base_force_limit_n=17.0, base_torque_limit_n_m=2.5)
-    sim = backend.make(Scene(table=False, actuation=limited), num_envs=2)
-    targets = torch.zeros(2, 26)
-    targets[0, 2], targets[1, 5] = 0.8, 3.0
-    sim.set_joint_targets(targets)
-    for _ in range(40):
-        sim.step()
-    velocities = sim.joint_velocities
-    torch.testing.assert_close(velocities[[0, 1], [2, 5]], torch.tensor([0.1, 0.5]), rtol=0.02, atol=0.0)
+    """Far from its target its speed grows in proportion to the limit. Where spring and damper cancel it needs no force,
+    and the limit decides nothing."""
+    speeds, reached = {}, {}
+    for limit in (2.0, 4.0):
+        limited = Actuation(base_stiffness_factor=0.2, base_force_limit_n=limit, base_torque_limit_n_m=limit / 20.0)
+        scene = Scene(table=False, actuation=limited)
+        sim, targets = backend.make(scene, num_envs=3), torch.zeros(3, 26)
+        targets[0, 2], targets[1, 5] = 0.8, 3.0
+        for step in range(50):
+            targets[2, 2] = 0.006 * (step + 1)  # 0.3 m/s, at which the damper alone gives 23 N
+            sim.set_joint_targets(targets)
+            sim.step()
+            if step == 1:
+                speeds[limit] = sim.joint_velocities[[0, 1], [2, 5]]
+        reached[limit] = sim.joint_positions[2, 2]
+    torch.testing.assert_close(speeds[4.0], 2.0 * speeds[2.0], rtol=0.05, atol=0.0)
+    torch.testing.assert_close(reached[2.0], reached[4.0], rtol=0.0, atol=1e-3)
+    assert float(reached[2.0]) > 0.3 - 0.015
 
 
 def test_presets_agree_on_a_motion(backend: Backend) -> None:

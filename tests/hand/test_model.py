@@ -103,12 +103,13 @@ def test_control_ranges_are_the_joints_over_their_ratios(model: mujoco.MjModel) 
 
 
 def test_gains_and_damping(model: mujoco.MjModel) -> None:
-    groups = {"slides": (slice(0, 3), 1e4, 170.0, 0.0, 500.0), "hinges": (slice(3, 6), 300.0, 5.0, 0.01, 50.0)}
-    groups["fingers"] = (slice(6, 26), 20.0, 0.2, 5e-4, 2.0)
-    for name, (rows, gain, damping, armature, limit) in groups.items():
+    groups = {"slides": (slice(0, 3), 1e4, 170.0, 0.0, 0.0, 500.0)}
+    groups["hinges"] = (slice(3, 6), 300.0, 5.0, 0.0, 0.01, 50.0)
+    groups["fingers"] = (slice(6, 26), 20.0, 0.0, 0.2, 5e-4, 2.0)
+    for name, (rows, gain, own_damping, damping, armature, limit) in groups.items():
         np.testing.assert_array_equal(model.actuator_gainprm[rows, 0], gain, err_msg=name)
         np.testing.assert_array_equal(model.actuator_biasprm[rows, 1], -gain, err_msg=name)
-        np.testing.assert_array_equal(model.actuator_biasprm[rows, 2], 0.0, err_msg=name)
+        np.testing.assert_array_equal(model.actuator_biasprm[rows, 2], -own_damping, err_msg=name)
         np.testing.assert_array_equal(model.actuator_forcerange[rows], [[-limit, limit]] * (rows.stop - rows.start))
         # MuJoCo keeps damping as polynomial coefficients; the first is the linear one.
         np.testing.assert_array_equal(np.asarray(model.dof_damping[rows]).reshape(-1), damping, err_msg=name)

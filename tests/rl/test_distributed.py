@@ -91,13 +91,25 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("scenario", ["straight", "on_device", "curriculum"])
 def test_all_processes_have_the_same_bits_after_every_iteration(together: Path, scenario: str) -> None:
     """Weights, normalisers, optimizer, learning rate and statistics, the critic's too; each explores by itself."""
-    first, second = (each["iterations"] for each in found(together, scenario))
-    assert len(first) == len(second) == (3 if scenario == "curriculum" else ITERATIONS)
+    assert_alike(together, scenario, 3 if scenario == "curriculum" else ITERATIONS)
+
+
+def assert_alike(folder: Path, scenario: str, iterations: int) -> None:
+    first, second = (each["iterations"] for each in found(folder, scenario))
+    assert len(first) == len(second) == iterations
     for one, other in zip(first, second):
         assert one["alike"] == other["alike"]
         assert all(one["own"][name] != other["own"][name] for name in one["own"])
     assert len({each["alike"]["weights"] for each in first}) == len(first)
     assert len({each["learning_rate"] for each in first}) > 1
+
+
+def test_gpus_have_the_same_bits_after_every_iteration(tmp_path: Path) -> None:
+    if torch.cuda.device_count() < 2:
+        pytest.skip("no two GPUs")
+    result = launched("run", TOGETHER, str(tmp_path), "on_gpus")
+    assert result.returncode == 0, result.stderr
+    assert_alike(tmp_path, "on_gpus", 3)
 
 
 def test_all_processes_are_at_the_same_level(together: Path) -> None:

@@ -5,6 +5,7 @@ Runs go to FOLDER/<scenario>, and what a process saw to FOLDER/<scenario>-<rank>
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -33,7 +34,7 @@ Result = Dict[str, Any]
 def bits(state: Any) -> str:
     """A fingerprint of every bit of nested tensors and numbers."""
     if isinstance(state, torch.Tensor):
-        return hashlib.sha256(state.detach().numpy().tobytes()).hexdigest()
+        return hashlib.sha256(state.detach().cpu().numpy().tobytes()).hexdigest()
     if isinstance(state, dict):
         state = [(str(key), bits(value)) for key, value in sorted(state.items(), key=lambda item: str(item[0]))]
     elif isinstance(state, (list, tuple)):
@@ -56,9 +57,10 @@ def seen(agent: DexHandAgent, row: Dict[str, float]) -> Result:
     if agent.has_central_value:
         alike["critic"] = agent.central_value_net.state_dict()
         alike["critic_optimizer"] = agent.central_value_net.optimizer.state_dict()
+    noise = torch.cuda.get_rng_state(agent.ppo_device) if agent.device_is_cuda else torch.get_rng_state()
     return {
         "alike": {name: bits(value) for name, value in alike.items()},
-        "own": {"observations": bits(agent.obs["obs"]), "noise": bits(torch.get_rng_state())},
+        "own": {"observations": bits(agent.obs["obs"]), "noise": bits(noise)},
         "learning_rate": agent.last_lr,
         "level": row.get("curriculum_level"),
         "samples": float(agent.value_mean_std.count) - 1.0,
@@ -114,6 +116,14 @@ def on_device(folder: Path, processes: Processes) -> Result:
 def curriculum(folder: Path, processes: Processes) -> Result:
     """DexGrasp, with a critic of its own."""
     return train(folder, processes, curriculum_spec(max_epochs=3))
+
+
+def on_gpus(folder: Path, processes: Processes) -> Result:
+    """The same, each process on a GPU of its own and the two talking by NCCL."""
+    device, settings = f"cuda:{processes.local_rank}", curriculum_spec(max_epochs=3)
+    sim = settings.task.sim.model_copy(update={"backend": "mujoco_warp"})
+    task = settings.task.model_copy(update={"sim": sim})
+    return train(folder, processes, dataclasses.replace(settings, task=task, sim_device=device, rl_device=device))
 
 
 def widened(folder: Path, processes: Processes) -> Result:
@@ -181,7 +191,7 @@ def statistics(folder: Path, processes: Processes) -> Result:
 
 
 SCENARIOS = (
-    *(straight, on_device, curriculum, widened, half, other_half),
+    *(straight, on_device, curriculum, on_gpus, widened, half, other_half),
     *(signalled, diverged, mistaken, normaliser, statistics, hung),
 )
 
