@@ -6,7 +6,16 @@ from collections.abc import Generator
 
 import pytest
 
-EXPECTED_SKIPS = ("no browser", "no CUDA", "no OpenGL", "no Warp", "no Python 3.8", "no root", "no ssh server", "no two GPUs")
+EXPECTED_SKIPS = (
+    "no browser",
+    "no CUDA",
+    "no OpenGL",
+    "no Warp",
+    "no Python 3.8",
+    "no root",
+    "no ssh server",
+    "no two GPUs",
+)
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks

@@ -86,16 +86,18 @@ def _values_at(config: Any, level: int) -> Dict[str, Any]:
     curriculum: Curriculum = config.curriculum
     for key, first in curriculum.beginning.items():
         *path, name = key.split(".")
-        section = value_at(values, path)
-        section[name] = _between(first, curriculum.ends.get(key, section[name]), level / curriculum.widenings)
+        section = value_at(values, tuple(path))
+        own = section[name]
+        section[name] = _between(first, curriculum.ends.get(key, own), own, level / curriculum.widenings)
     return values
 
 
-def _between(first: Any, last: Any, share: float) -> Any:
-    if isinstance(last, list):
-        return [_between(*ends, share) for ends in zip(first, last)]
-    value = first + (last - first) * share
-    return round(value) if isinstance(last, int) else value
+def _between(first: Any, last: Any, own: Any, share: float) -> Any:
+    """Of the kind of the configuration's own value, and just ``last`` at the end, which a sum may miss by a bit."""
+    if isinstance(own, list):
+        return [_between(*each, share) for each in zip(first, last, own)]
+    value = first + (last - first) * share if share < 1 else last
+    return round(value) if isinstance(own, int) else value
 
 
 def check_curriculum(config: Any, stack: Stack) -> None:
@@ -134,7 +136,7 @@ def check_curriculum(config: Any, stack: Stack) -> None:
         if key not in curriculum.beginning:
             raise UserError(where, "does not begin elsewhere", choices(curriculum.beginning, key))
         _check_alike(last, may_change[key], where)
-    for level in range(curriculum.widenings + 1):
+    for level in (0, curriculum.widenings, *range(1, curriculum.widenings)):
         try:
             config_at(config, level)
         except ValidationError as error:

@@ -6,9 +6,10 @@ DexGrasp with a critic of its own, which sees the object that the policy does no
 from __future__ import annotations
 
 import csv
+import math
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import pytest
 from hypothesis import given, settings
@@ -98,13 +99,16 @@ def expected_levels(counts: Counts, episodes: int, rate: Fraction, widenings: in
     episodes=st.integers(1, 100),
     hundredths=st.integers(1, 100),
     widenings=st.integers(1, 5),
+    settle_steps=st.none() | st.integers(0, 200),
     broken_at=st.integers(0, 10),
 )
 def test_it_widens_exactly_when_it_is_time(
-    counts: Counts, episodes: int, hundredths: int, widenings: int, broken_at: int
+    counts: Counts, episodes: int, hundredths: int, widenings: int, settle_steps: Optional[int], broken_at: int
 ) -> None:
-    """Enough episodes, and enough of them successful; through a checkpoint too."""
-    rule = {"success_rate": hundredths / 100, "episodes": episodes, "widenings": widenings}
+    """Enough settled episodes, and enough of them successful; through a checkpoint too."""
+    rule: Dict[str, Any] = {"success_rate": hundredths / 100, "episodes": episodes, "widenings": widenings}
+    if settle_steps is not None:
+        rule["settle_steps"] = settle_steps
     config = load_task("BaseTask", {"curriculum": {**rule, "from": {"success.hold_steps": 1}}})
     progress, levels = CurriculumProgress(config, 40), []
     for index, (ended, succeeded) in enumerate(counts):
@@ -116,7 +120,8 @@ def test_it_widens_exactly_when_it_is_time(
         if index == broken_at:
             state, progress = progress.get_state(), CurriculumProgress(config, 40)
             progress.set_state(state)
-    assert levels == expected_levels(counts, episodes, Fraction(hundredths, 100), widenings, settling=3)  # 100 steps
+    settling = 3 if settle_steps is None else math.ceil(settle_steps / 40)  # an episode has 100 steps, an iteration 40
+    assert levels == expected_levels(counts, episodes, Fraction(hundredths, 100), widenings, settling)
 
 
 def test_a_training_plays_the_configuration_of_its_level(eased: Run) -> None:
