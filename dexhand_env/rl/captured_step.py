@@ -45,6 +45,12 @@ class CapturedStep:
         self._graph.replay()
         return self._outputs
 
+    def release(self) -> None:
+        """Give up the graph: NCCL waits with the end of a process group for the graphs that talk in it."""
+        if self._graph is not None:
+            self._graph.reset()
+        self._graph, self._runs = None, 0
+
     def _warm_up(self, minibatch: Minibatch) -> Tuple[torch.Tensor, ...]:
         """On the stream of the capture: autograd ties its nodes to the stream on which they were made."""
         self._stream.wait_stream(torch.cuda.current_stream())

@@ -57,6 +57,11 @@ class PPO(A2CAgent):
             self.schedule_type = ADAPTED_HERE
         self._step = CapturedStep(self._learn, self.model) if captured else self._learn
 
+    def end_learning(self) -> None:
+        """Give up what a captured step holds. To be called before the processes part."""
+        if self.device_rate is not None and isinstance(self._step, CapturedStep):
+            self._step.release()
+
     # Rollout
 
     def get_action_values(self, obs: Dict[str, torch.Tensor]) -> Dict[str, torch.Tensor]:

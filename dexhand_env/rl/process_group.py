@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import os
 import re
 from types import TracebackType
 from typing import Any, Iterator, List, Optional, Type
@@ -30,6 +31,8 @@ class ProcessGroup(Processes):
         self.rank, self.size, self.local_rank, self.local_size = rank, size, local_rank, local_size
         # What is on the CPU goes by gloo also where weights are on GPUs: gloo notices at once that a process has died.
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        # Registering the buffers of captured steps is for large ones; ours are not.
+        os.environ.setdefault("NCCL_GRAPH_REGISTER", "0")
         with self.watch():
             timeout = datetime.timedelta(seconds=timeout_s)
             dist.init_process_group(backend, rank=rank, world_size=size, timeout=timeout)

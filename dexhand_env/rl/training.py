@@ -231,6 +231,7 @@ def _run(
             stopped = agent.train(after_iteration) and agent.epoch_num < agent.max_epochs
         finally:
             write_history()
+        agent.end_learning()
         # After a failure TensorBoard's writer closes as the process ends: it would start a thread, which waits for ever
         # where memory for it has run out.
         agent.writer.close()
