@@ -31,7 +31,7 @@ class Curriculum(Section):
         "count begins anew",
     )
     widenings: int = Field(
-        ge=1, le=1000, description="equal steps from the values below to those of the configuration itself"
+        ge=1, le=1000, description="equal steps from the values of `from` to those of the last level"
     )
     settle_steps: Optional[int] = Field(
         default=None,

@@ -40,7 +40,7 @@ class HandControls:
         ratios, controls = matrix.max(dim=1)
         self._ratios, self._controls = ratios.to(device), controls.to(device)
         # A control's position is the mean over its joints of joint position / coupling ratio. Of each control, in
-        # columns: its joints and their weights; those with fewer joints name one again, with a weight of 0.
+        # columns: its joints and their weights; those with fewer are filled up with other joints, of weight 0.
         driven = (matrix != 0).sum(dim=0)
         joints = matrix.argsort(dim=0, descending=True, stable=True)[: int(driven.max())].T
         ratio = matrix.T.gather(1, joints)

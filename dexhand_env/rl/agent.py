@@ -119,7 +119,7 @@ class DexHandAgent(PPO):
                 self.central_value_net.writter = self.writer
 
     def _choose_device_learning(self) -> None:
-        """On a GPU a minibatch is a CUDA graph, where its step talks to nobody. Mixed precision asks the CPU anyhow."""
+        """On a GPU a minibatch is a CUDA graph, its talk with other processes included. Mixed precision asks the CPU anyhow."""
         if self.device_is_cuda and not self.mixed_precision:
             self.learn_on_device(captured=True)
 
@@ -251,7 +251,7 @@ class DexHandAgent(PPO):
         self.update_epoch()
         _, _, _, seconds, a_losses, c_losses, b_losses, entropies, kls, learning_rate, _ = self.train_epoch()
         # A GPU whose captured step waits for a process that has ended waits for ever. So the processes ask each other
-        # before they wait for their GPUs.
+        # before they wait for their GPUs; one that ends after that is the launcher's business.
         self._processes.gather(None)
         self.read_rate()
         self.dataset.update_values_dict(None)

@@ -32,7 +32,14 @@ def test_each_world_is_a_freshly_compiled_model(backend: Backend, scene: Scene) 
     compared: set[str] = set()
     for world in range(3):
         compared |= assert_is_compiled(getattr(sim, "_sim", sim), scene, world)
-    assert {"geom_friction", "body_mass", "body_inertia", "body_invweight0", "dof_damping"} <= compared
+    assert {
+        "geom_friction",
+        "body_mass",
+        "body_inertia",
+        "body_invweight0",
+        "dof_damping",
+        "actuator_biasprm",
+    } <= compared
     assert {"geom_size", "geom_rbound", "geom_aabb", "geom_margin"} <= compared
 
 

@@ -81,7 +81,16 @@ def test_everything_else_is_the_same() -> None:
         np.testing.assert_array_equal(getattr(RIGHT, field), getattr(LEFT, field), err_msg=field)
     np.testing.assert_allclose(RIGHT.body_inertia, LEFT.body_inertia, rtol=1e-9)
     assert RIGHT.body_mass.sum() == pytest.approx(LEFT.body_mass.sum())
-    for field in ("geom_size", "geom_contype", "geom_conaffinity", "geom_condim", "dof_damping", "dof_armature"):
+    for field in (
+        "geom_size",
+        "geom_contype",
+        "geom_conaffinity",
+        "geom_condim",
+        "dof_damping",
+        "actuator_biasprm",
+        "actuator_forcerange",
+        "dof_armature",
+    ):
         np.testing.assert_array_equal(getattr(RIGHT, field), getattr(LEFT, field), err_msg=field)
 
 
