@@ -119,7 +119,7 @@ class DexHandAgent(PPO):
                 self.central_value_net.writter = self.writer
 
     def _choose_device_learning(self) -> None:
-        """On a GPU a minibatch is a CUDA graph, its talk with other processes included. Mixed precision asks the CPU anyhow."""
+        """On a GPU a minibatch is a CUDA graph, the talk of several included. Mixed precision asks the CPU anyhow."""
         if self.device_is_cuda and not self.mixed_precision:
             self.learn_on_device(captured=True)
 
