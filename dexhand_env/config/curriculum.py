@@ -136,6 +136,7 @@ def check_curriculum(config: Any, stack: Stack) -> None:
         if key not in curriculum.beginning:
             raise UserError(where, "does not begin elsewhere", choices(curriculum.beginning, key))
         _check_alike(last, may_change[key], where)
+    # Both ends first: an end that is wrong itself is to be named, and not a level on the way to it.
     for level in (0, curriculum.widenings, *range(1, curriculum.widenings)):
         try:
             config_at(config, level)

@@ -49,7 +49,7 @@ class CapturedStep:
         """Give up the graph: NCCL waits with the end of a process group for the graphs that talk in it."""
         if self._graph is not None:
             self._graph.reset()
-        self._graph, self._runs = None, 0
+        self._graph = None
 
     def _warm_up(self, minibatch: Minibatch) -> Tuple[torch.Tensor, ...]:
         """On the stream of the capture: autograd ties its nodes to the stream on which they were made."""

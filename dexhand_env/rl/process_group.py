@@ -31,7 +31,7 @@ class ProcessGroup(Processes):
         self.rank, self.size, self.local_rank, self.local_size = rank, size, local_rank, local_size
         # What is on the CPU goes by gloo also where weights are on GPUs: gloo notices at once that a process has died.
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-        # Registering the buffers of captured steps is for large ones; ours are not.
+        # Registering the buffers of captured steps pays for large ones alone; such steps were only measured without it.
         os.environ.setdefault("NCCL_GRAPH_REGISTER", "0")
         with self.watch():
             timeout = datetime.timedelta(seconds=timeout_s)

@@ -51,6 +51,13 @@ def grasp(text: str) -> Any:
     return load_task("DexGrasp", parse_yaml(text, "own.yaml"))
 
 
+def refusal(text: str) -> str:
+    """The line by which a configuration is refused."""
+    with pytest.raises(UserError) as caught:
+        grasp(text)
+    return str(caught.value)
+
+
 def test_without_a_curriculum_there_is_none() -> None:
     config = load_task("DexGrasp")
     assert config.curriculum is None
@@ -196,10 +203,8 @@ REFUSED = {
 @pytest.mark.parametrize(("line", "message"), REFUSED.values(), ids=REFUSED)
 def test_what_a_curriculum_cannot_have_is_one_line(line: str, message: str) -> None:
     text = f"curriculum:\n  success_rate: 0.6\n  episodes: 1\n  widenings: 10\n  from:\n    {line}\n"
-    with pytest.raises(UserError) as caught:
-        grasp(text)
     key = line.partition(":")[0]
-    assert str(caught.value).startswith(f"own.yaml:6:5: curriculum.from.{key}: {message}")
+    assert refusal(text).startswith(f"own.yaml:6:5: curriculum.from.{key}: {message}")
 
 
 REFUSED_ENDS = {
@@ -231,10 +236,8 @@ def test_where_a_curriculum_cannot_end_is_one_line(line: str, message: str) -> N
         "  from: {success.distance_m: 0.2, success.hold_steps: 10, target.height_range_m: [0.1, 0.2]}\n"
         f"  to:\n    {line}\n"
     )
-    with pytest.raises(UserError) as caught:
-        grasp(text)
     key = line.partition(":")[0]
-    assert str(caught.value) == f"own.yaml:7:5: curriculum.to.{key}: {message}"
+    assert refusal(text) == f"own.yaml:7:5: curriculum.to.{key}: {message}"
 
 
 def test_every_level_is_checked_and_not_only_the_ends() -> None:
@@ -243,9 +246,7 @@ def test_every_level_is_checked_and_not_only_the_ends() -> None:
         "failure: {reach_m: 0.2}\nstart: {object_position_range_m: 0.02}\n"
         "curriculum:\n  success_rate: 0.6\n  episodes: 1\n  widenings: 2\n  from: {target.position_range_m: 0.3}\n"
     )
-    with pytest.raises(UserError) as caught:
-        grasp(text)
-    assert str(caught.value) == (
+    assert refusal(text) == (
         "own.yaml:7:3: curriculum.from: at level 0 failure.reach_m: found 0.2; "
         "allowed: at least 0.43, beyond where objects may lie and targets be"
     )
