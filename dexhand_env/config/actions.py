@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Tuple, Union
+from typing import Literal, Optional, Tuple, Union
 
 from pydantic import Field, model_validator
 from typing_extensions import Annotated
@@ -68,6 +68,13 @@ class Actions(Section):
     mode: Literal["position", "position_delta"] = Field(
         description="position: an action names a target in the control's range; position_delta: it moves the target "
         "by a fraction of the velocity limit. Either way a target never moves faster than its limit"
+    )
+    lead_limit_s: Optional[float] = Field(
+        default=None,
+        gt=0,
+        le=10,
+        description="no target is farther from where its control is than its velocity limit x this, s; else the target "
+        "of a control that is blocked runs ahead, and the control leaps after it once free. Left out: no limit",
     )
     base: BaseActions = Field(description="the hand's base")
     fingers: FingerActions = Field(description="the fingers")

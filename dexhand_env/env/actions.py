@@ -16,6 +16,10 @@ class HandControls:
     - ``position_delta``: an action of 1 moves the target by velocity limit x control period;
     - ``position``: -1 and 1 are the ends of the control's range, approached at no more than the limit.
 
+    With a lead limit no target is farther from where its control is than the velocity limit x that time. How far a
+    control lags behind its target grows with its speed, so this bounds the speed too, with which a control that was
+    blocked comes free.
+
     Args:
         config: mode, limits, fixed targets.
         control_dt_s: control period.
@@ -34,6 +38,9 @@ class HandControls:
         self._all_moved = all(config.from_policy)
         self._mode = config.mode
         self._max_change = torch.tensor(config.velocity_limits, dtype=torch.float32, device=device) * control_dt_s
+        self._max_lead = None
+        if config.lead_limit_s is not None:
+            self._max_lead = self._max_change * (config.lead_limit_s / control_dt_s)
         self._fixed = torch.tensor(config.fixed_targets, dtype=torch.float32, device=device)
         # No matrix products: the last bits of theirs depend on the number of rows.
         matrix = torch.tensor(control_to_joint_matrix(), dtype=torch.float32)
@@ -56,12 +63,13 @@ class HandControls:
         """Targets (n, 18) with the controls that the policy does not move at their fixed targets."""
         return targets if self._all_moved else torch.where(self._free, targets, self._fixed)
 
-    def apply(self, targets: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
+    def apply(self, targets: torch.Tensor, actions: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         """The next control targets.
 
         Args:
             targets: current control targets, (n, 18).
             actions: (n, num_actions) in [-1, 1].
+            positions: where the controls are, (n, 18).
 
         Returns:
             (n, 18), within range; fixed controls as they were.
@@ -76,6 +84,8 @@ class HandControls:
         else:
             wanted = self.lower + (full + 1.0) * 0.5 * (self.upper - self.lower)
             moved = targets + torch.clamp(wanted - targets, -self._max_change, self._max_change)
+        if self._max_lead is not None:
+            moved = torch.clamp(moved, positions - self._max_lead, positions + self._max_lead)
         moved = torch.clamp(moved, self.lower, self.upper)
         return moved if self._all_moved else torch.where(self._free, moved, targets)
 

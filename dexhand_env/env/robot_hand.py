@@ -86,10 +86,10 @@ class RobotHand:
         self.previous_actions = self.actions
         self.actions = torch.clamp(actions, -1.0, 1.0)
         if disturbed is None:
-            self.control_targets = self.controls.apply(self.control_targets, self.actions)
+            self.control_targets = self.controls.apply(self.control_targets, self.actions, self.control_positions)
         else:
             executed, arrived = disturbed(self.actions)
-            moved = self.controls.apply(self.control_targets, executed)
+            moved = self.controls.apply(self.control_targets, executed, self.control_positions)
             self.control_targets = torch.where(arrived[:, None], moved, self.control_targets)
         self._sim.set_joint_targets(self.controls.to_joints(self.control_targets))
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Optional
+
 import pytest
 import torch
 from hypothesis import given
@@ -18,10 +20,11 @@ RANGES = torch.tensor(CONTROL_RANGES)
 ROUNDING = 1e-6
 
 
-def controls(mode: str, base: bool = True, fingers: bool = True) -> HandControls:
+def controls(mode: str, base: bool = True, fingers: bool = True, lead_limit_s: Optional[float] = None) -> HandControls:
     config = Actions.model_validate(
         {
             "mode": mode,
+            "lead_limit_s": lead_limit_s,
             "base": {
                 "policy": base,
                 "linear_velocity_limit_m_per_s": list(LIMITS[:3]),
@@ -57,7 +60,7 @@ def test_targets_stay_in_range_and_below_the_limit(mode: str, part: tuple[bool, 
     hand = controls(mode, *part)
     targets = hand.with_fixed(within_range(seed, 5))
     for step in range(6):
-        moved = hand.apply(targets, drawn(seed + step, 5, hand.num_actions) * 2.0 - 1.0)
+        moved = hand.apply(targets, drawn(seed + step, 5, hand.num_actions) * 2.0 - 1.0, targets)
         assert moved.shape == (5, 18)
         assert (moved >= RANGES[:, 0]).all()
         assert (moved <= RANGES[:, 1]).all()
@@ -71,7 +74,7 @@ def test_targets_stay_in_range_and_below_the_limit(mode: str, part: tuple[bool, 
 def test_no_action_in_delta_mode_is_no_motion(seed: int, part: tuple[bool, bool]) -> None:
     hand = controls("position_delta", *part)
     targets = hand.with_fixed(within_range(seed, 4))
-    assert torch.equal(hand.apply(targets, torch.zeros(4, hand.num_actions)), targets)
+    assert torch.equal(hand.apply(targets, torch.zeros(4, hand.num_actions), targets), targets)
 
 
 @given(seed=seeds)
@@ -79,7 +82,9 @@ def test_a_delta_action_is_a_share_of_the_limit(seed: int) -> None:
     hand = controls("position_delta")
     middle = RANGES.mean(dim=1).repeat(3, 1)
     actions = drawn(seed, 3, 18) * 2.0 - 1.0
-    torch.testing.assert_close(hand.apply(middle, actions) - middle, actions * MAX_CHANGE, rtol=0.0, atol=ROUNDING)
+    torch.testing.assert_close(
+        hand.apply(middle, actions, middle) - middle, actions * MAX_CHANGE, rtol=0.0, atol=ROUNDING
+    )
 
 
 @given(seed=seeds)
@@ -90,7 +95,7 @@ def test_a_position_action_names_a_place_in_the_range(seed: int) -> None:
     targets = within_range(seed + 1, 3)
     distance = (named - targets).abs()
     for _ in range(int((distance / MAX_CHANGE).max()) + 2):
-        targets = hand.apply(targets, actions)
+        targets = hand.apply(targets, actions, targets)
         assert ((named - targets).abs() <= distance + ROUNDING).all()
         distance = (named - targets).abs()
     torch.testing.assert_close(targets, named, rtol=0.0, atol=1e-5)
@@ -102,8 +107,29 @@ def test_the_ends_of_the_range_are_reached(mode: str, action: float, end: int) -
     hand = controls(mode)
     targets = torch.zeros(1, 18)
     for _ in range(400):
-        targets = hand.apply(targets, torch.full((1, 18), action))
+        targets = hand.apply(targets, torch.full((1, 18), action), targets)
     torch.testing.assert_close(targets[0], RANGES[:, end])
+
+
+@given(mode=st.sampled_from(MODES), seed=seeds, lead_limit_s=st.floats(0.01, 1.0))
+def test_no_target_leads_by_more_than_its_limit(mode: str, seed: int, lead_limit_s: float) -> None:
+    """Wherever the controls are; no other target is changed."""
+    limited, free = controls(mode, lead_limit_s=lead_limit_s), controls(mode)
+    targets, positions, actions = within_range(seed, 4), within_range(seed + 1, 4), drawn(seed + 2, 4, 18) * 2.0 - 1.0
+    lead = torch.tensor(LIMITS) * lead_limit_s
+    moved, unlimited = (hand.apply(targets, actions, positions) for hand in (limited, free))
+    assert ((moved - positions).abs() <= lead + ROUNDING).all()
+    assert (moved >= RANGES[:, 0]).all()
+    assert (moved <= RANGES[:, 1]).all()
+    near = (unlimited - positions).abs() <= lead - ROUNDING
+    assert torch.equal(moved[near], unlimited[near])
+
+
+def test_a_fixed_control_may_be_far_from_its_target() -> None:
+    hand = controls("position_delta", base=False, lead_limit_s=0.05)
+    targets = hand.with_fixed(torch.zeros(1, 18))
+    moved = hand.apply(targets, torch.ones(1, 12), torch.zeros(1, 18))
+    assert torch.equal(moved[:, :6], targets[:, :6])
 
 
 @given(seed=seeds)
@@ -132,7 +158,8 @@ def test_the_policy_moves_the_parts_it_is_given(part: tuple[bool, bool], expecte
     hand = controls("position_delta", *part)
     assert hand.num_actions == len(expected)
     assert hand.policy_controls.tolist() == list(expected)
-    moved = hand.apply(torch.full((1, 18), 0.1), torch.ones(1, hand.num_actions))
+    start = torch.full((1, 18), 0.1)
+    moved = hand.apply(start, torch.ones(1, hand.num_actions), start)
     assert (moved[0] != 0.1).nonzero()[:, 0].tolist() == list(expected)
     fixed = hand.with_fixed(torch.full((1, 18), 0.15))[0]
     wanted = [

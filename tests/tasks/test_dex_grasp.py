@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 import numpy as np
 import pytest
@@ -47,6 +47,29 @@ def towards(env: DexHandEnv, wanted: torch.Tensor) -> torch.Tensor:
 def out_of_the_way(**overrides: Any) -> Any:
     """The task with the hand high above all targets."""
     return task(start={**task().start.dump(), "hand_position_m": [-0.15, 0.0, 0.5]}, **overrides)
+
+
+def presses_after_turning_back(lead_limit_s: Optional[float]) -> int:
+    """For how many control steps a hand still presses on the table, after a second of pushing down, once it is told to
+    rise."""
+    hand = {"base_force_limit_n": 12.0}
+    start = {"hand_position_m": [-0.15, 0.3, -0.15], "hand_position_range_m": [0.0, 0.0, 0.0]}
+    env = numbered_env([0], task(actions={"lead_limit_s": lead_limit_s}, hand=hand, start=start))
+    down, up = still(env), still(env)
+    down[:, 2], up[:, 2] = -1.0, 1.0
+    for _ in range(50):
+        env.step(down)
+    assert env.sim.peak_fingertip_forces.amax() > 1.0
+    steps = 0
+    while env.sim.peak_fingertip_forces.amax() > 0.0:
+        env.step(up)
+        steps += 1
+    return steps
+
+
+def test_a_hand_with_a_lead_limit_leaves_the_table_when_told_to() -> None:
+    """Without one the target has run on into the table, and comes back from there first."""
+    assert 3 * presses_after_turning_back(0.05) < presses_after_turning_back(None)
 
 
 def put_object(env: DexHandEnv, positions: torch.Tensor) -> None:
