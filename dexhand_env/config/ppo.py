@@ -11,13 +11,13 @@ import math
 import os
 from typing import Any, ClassVar, Dict, List, Literal, Mapping, Optional, Tuple, Union
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dexhand_env.config.check import check
 from dexhand_env.config.layers import Stack
 from dexhand_env.config.network import CentralNetwork, Model, Network
 from dexhand_env.config.registry import Overrides, as_layer, find_task
-from dexhand_env.config.schema import Section
+from dexhand_env.config.schema import Section, problem
 from dexhand_env.config.yaml_files import read_yaml
 from dexhand_env.errors import UserError
 
@@ -81,6 +81,12 @@ class PPOConfig(Section):
         default=None, description="adapt after each minibatch (legacy, rl_games' default) or after each pass (standard)"
     )
     kl_threshold: float = Field(gt=0, le=10, description="the KL divergence that the adaptive schedule aims at")
+    kl_threshold_last: Optional[float] = Field(
+        default=None,
+        gt=0,
+        le=10,
+        description="kl_threshold becomes this, evenly over the second half of max_epochs; left out: it stays",
+    )
     gamma: float = Field(ge=0, le=1, description="discount factor")
     tau: float = Field(ge=0, le=1, description="lambda of generalised advantage estimation")
     horizon_length: int = Field(ge=1, le=100_000, description="steps of every environment before an update")
@@ -117,6 +123,14 @@ class PPOConfig(Section):
     central_value_config: Optional[CentralValue] = Field(
         default=None, description="a critic with a network of its own; leave it out for none"
     )
+
+    @model_validator(mode="after")
+    def _adapts_to_both_thresholds(self) -> PPOConfig:
+        if self.kl_threshold_last is not None and self.lr_schedule != "adaptive":
+            raise problem(
+                f"lr_schedule {self.lr_schedule} does not look at it", "lr_schedule adaptive", ("kl_threshold_last",)
+            )
+        return self
 
 
 class Algorithm(Section):

@@ -16,14 +16,19 @@ class DeviceRate:
     Args:
         optimizer: fused Adam, which takes such a rate; it gets this one.
         rate: to begin with.
+        kl_threshold: how far a minibatch should move the policy, to begin with.
         device: of the weights.
 
     Attributes:
         rate: a scalar tensor, single precision, for that is what fused Adam reads.
+        kl_threshold: a scalar tensor too.
     """
 
-    def __init__(self, optimizer: torch.optim.Optimizer, rate: float, device: torch.device) -> None:
+    def __init__(
+        self, optimizer: torch.optim.Optimizer, rate: float, kl_threshold: float, device: torch.device
+    ) -> None:
         self.rate = torch.full((), rate, device=device)
+        self.kl_threshold = torch.full((), kl_threshold, device=device)
         for group in optimizer.param_groups:
             # Tells Adam that it may be captured; fused, it does the same either way.
             group.update(lr=self.rate, capturable=device.type == "cuda")
@@ -36,16 +41,19 @@ class DeviceRate:
         """Change it from outside."""
         self.rate.fill_(rate)
 
-    def adapt(self, kl: torch.Tensor, threshold: float) -> None:
+    def aim_at(self, kl_threshold: float) -> None:
+        """Change how far a minibatch should move the policy."""
+        self.kl_threshold.fill_(kl_threshold)
+
+    def adapt(self, kl: torch.Tensor) -> None:
         """rl_games' adaptive schedule: lower where a minibatch moved the policy too far, higher where not far enough.
 
         Args:
             kl: how far the minibatch moved the policy, a scalar tensor.
-            threshold: how far it should.
         """
         lower, higher = (self.rate / FACTOR).clamp(min=LEAST), (self.rate * FACTOR).clamp(max=MOST)
-        kept = torch.where(kl > 2.0 * threshold, lower, self.rate)
-        self.rate.copy_(torch.where(kl < 0.5 * threshold, higher, kept))
+        kept = torch.where(kl > 2.0 * self.kl_threshold, lower, self.rate)
+        self.rate.copy_(torch.where(kl < 0.5 * self.kl_threshold, higher, kept))
 
 
 def plain_optimizer_state(optimizer: torch.optim.Optimizer, rate: float) -> Dict[str, Any]:

@@ -52,7 +52,8 @@ class PPO(A2CAgent):
             captured: replay the step as one CUDA graph, what several processes say to each other in it included. Needs
                 GPUs.
         """
-        self.device_rate = DeviceRate(self.optimizer, self.last_lr, torch.device(self.ppo_device))
+        aim = self.config["kl_threshold"]
+        self.device_rate = DeviceRate(self.optimizer, self.last_lr, aim, torch.device(self.ppo_device))
         if self.schedule_type == "legacy":  # after each minibatch
             self.schedule_type = ADAPTED_HERE
         self._step = CapturedStep(self._learn, self.model) if captured else self._learn
@@ -130,6 +131,17 @@ class PPO(A2CAgent):
         for group in self.optimizer.param_groups:
             group["lr"] = lr
 
+    def update_epoch(self) -> int:
+        """Begin an iteration: count it, and aim at its KL divergence (``kl_threshold_last`` in PPOConfig)."""
+        iteration = int(super().update_epoch())
+        first, last = self.config["kl_threshold"], self.config.get("kl_threshold_last")
+        if last is not None:
+            past_half = max(0.0, 2.0 * iteration / self.max_epochs - 1.0)
+            self.scheduler.kl_threshold = first + past_half * (last - first)
+            if self.device_rate is not None:
+                self.device_rate.aim_at(self.scheduler.kl_threshold)
+        return iteration
+
     def read_rate(self) -> None:
         """Take note of the rate that the device has adapted; a GPU is waited for."""
         if self.device_rate is not None and self._adapts_here:
@@ -165,6 +177,6 @@ class PPO(A2CAgent):
             if self.multi_gpu:
                 dist.all_reduce(kl)
                 kl /= self.world_size
-            self.device_rate.adapt(kl, self.kl_threshold)
+            self.device_rate.adapt(kl)
         losses = torch.stack([each.detach() for each in (a_loss, c_loss, entropy, kl, b_loss, used_rate)])
         return losses, mean, deviation

@@ -61,6 +61,7 @@ def test_a_dump_is_json_without_absent_keys_and_loads_to_an_equal_configuration(
         ("config.lr_schedule=null", "found null; allowed: adaptive, linear, constant"),
         ("config.bounds_loss_coef=null", "found null; allowed: a number from 0 to"),
         ("config.kl_threshold='1e-3'", "found '1e-3'; allowed: a number above 0 and at most 10"),
+        ("config.kl_threshold_last=0", "found 0; allowed: a number above 0 and at most 10"),
         ("config.gamma=1.01", "found 1.01; allowed: a number from 0 to 1"),
         ("config.minibatch_size=0", "found 0; allowed: a whole number from 1 to"),
         ("config.torch_compile=true", "found true; allowed: false"),
@@ -82,6 +83,14 @@ def test_what_rl_games_would_ignore_or_crash_on_is_refused(override: str, messag
     with pytest.raises(UserError) as raised:
         ppo(override)
     assert message in str(raised.value)
+
+
+def test_a_threshold_that_the_schedule_does_not_look_at_is_refused() -> None:
+    assert ppo("config.kl_threshold_last=0.01").config.kl_threshold_last == 0.01
+    with pytest.raises(UserError) as raised:
+        ppo("config.kl_threshold_last=0.01", "config.lr_schedule=linear")
+    found = "kl_threshold_last: lr_schedule linear does not look at it; allowed: lr_schedule adaptive"
+    assert found in str(raised.value)
 
 
 def test_keys_that_rl_games_needs_are_required() -> None:

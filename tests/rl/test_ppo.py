@@ -26,6 +26,7 @@ ADAPTIVE = {"kl_threshold": 2e-3, "learning_rate": 1e-3}
 SCHEDULES: Dict[str, Dict[str, Any]] = {
     "adaptive": ADAPTIVE,
     "adaptive after a pass": {**ADAPTIVE, "schedule_type": "standard"},
+    "adaptive, ever less": {**ADAPTIVE, "kl_threshold_last": 1e-6, "max_epochs": ITERATIONS},
     "linear": {"lr_schedule": "linear"},
     "constant": {"lr_schedule": "constant"},
 }
@@ -117,6 +118,21 @@ def test_a_rate_on_the_device_trains_as_rl_games_does(
         torch.testing.assert_close(mine["model"], other["model"], rtol=1e-5, atol=1e-6)
     for row, other_row in zip(ours["rows"], theirs["rows"]):
         assert row == pytest.approx(other_row, rel=1e-3, abs=1e-5)
+
+
+@pytest.mark.parametrize("cls", [DexHandAgent, OnDevice], ids=["on the CPU", "on the device"])
+def test_the_kl_threshold_falls_in_the_second_half(tmp_path: Path, cls: Type[DexHandAgent]) -> None:
+    agent = agent_of(cls, spec(params=params(kl_threshold=0.04, kl_threshold_last=0.01, max_epochs=6)), tmp_path)
+    aims: List[float] = []
+
+    def note(row: Dict[str, float]) -> bool:
+        device_rate = agent.device_rate
+        aims.append(agent.scheduler.kl_threshold if device_rate is None else float(device_rate.kl_threshold))
+        return False
+
+    agent.train(note)
+    agent.writer.close()
+    assert aims == pytest.approx([0.04, 0.04, 0.04, 0.03, 0.02, 0.01])
 
 
 def test_a_checkpoint_does_not_tell_where_the_rate_was(tmp_path: Path) -> None:
