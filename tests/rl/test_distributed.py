@@ -38,7 +38,9 @@ PATIENCE_S = 120
 
 
 def environment(**more: str) -> Dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", "OMP_NUM_THREADS": "1", **more}
+    # Packages may lie in a folder that PYTHONPATH names.
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": path, "NO_COLOR": "1", "OMP_NUM_THREADS": "1", **more}
 
 
 def launched(launcher: str, *command: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
