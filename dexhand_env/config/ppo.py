@@ -35,7 +35,7 @@ class RewardShaper(Section):
 
 
 class CentralValue(Section):
-    """A critic with a network of its own, which sees the critic's observations too."""
+    """A critic with a network of its own, which sees the critic's observations and no others."""
 
     minibatch_size: int = Field(ge=1, le=2**31, description="samples in a minibatch; divides horizon x environments")
     mini_epochs: int = Field(ge=1, le=1000, description="passes over the samples in an update")
