@@ -177,7 +177,8 @@ def _kind(own: Any) -> str:
 def _invalid_level(error: ValidationError, config: Any, level: int, stack: Stack) -> UserError:
     """The line that names the key whose beginning makes a level invalid, as far as one key does."""
     path, found, allowed = first_problem(error, type(config), _values_at(config, level))
-    keys = (key for key in config.curriculum.beginning if tuple(key.split(".")) == path[: key.count(".") + 1])
-    section = "to" if level == config.curriculum.widenings else "from"
+    at_the_end = level == config.curriculum.widenings
+    section, named = ("to", config.curriculum.ends) if at_the_end else ("from", config.curriculum.beginning)
+    keys = (key for key in named if tuple(key.split(".")) == path[: key.count(".") + 1])
     where = stack.where(("curriculum", section, *keys))
     return UserError(where, f"at level {level} {dotted(path)}: {found}", allowed)

@@ -252,6 +252,14 @@ def test_every_level_is_checked_and_not_only_the_ends() -> None:
     )
 
 
+def test_a_last_level_that_is_wrong_names_no_key_that_does_not_stand_there() -> None:
+    text = (
+        "curriculum:\n  success_rate: 0.6\n  episodes: 1\n  widenings: 2\n"
+        "  from: {failure.reach_m: 0.5, target.position_range_m: 0.01}\n  to: {target.position_range_m: 0.4}\n"
+    )
+    assert refusal(text).startswith("own.yaml:6:3: curriculum.to: at level 2 failure.reach_m: found 0.4; allowed: ")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -46,7 +46,7 @@ class Stock(DexHandAgent):
 
 
 class OnDevice(DexHandAgent):
-    """Learns on the CPU as on a GPU, but without a graph."""
+    """Learns as on a GPU, but without a graph."""
 
     def _choose_device_learning(self) -> None:
         self.learn_on_device(captured=False)
@@ -188,12 +188,7 @@ def test_a_gpu_waits_for_nothing_in_an_iteration(tmp_path: Path, gpu: str) -> No
 def test_a_captured_step_is_the_step(tmp_path: Path, gpu: str) -> None:
     """From one state, on the same minibatches: weights, normalisers, learning rate and losses, but for rounding."""
     settings = on(gpu, **ADAPTIVE)
-
-    class Eager(DexHandAgent):
-        def _choose_device_learning(self) -> None:
-            self.learn_on_device(captured=False)
-
-    eager, captured = (agent_of(cls, settings, tmp_path / cls.__name__) for cls in (Eager, DexHandAgent))
+    eager, captured = (agent_of(cls, settings, tmp_path / cls.__name__) for cls in (OnDevice, DexHandAgent))
     captured.model.load_state_dict(eager.model.state_dict())
     eager.obs = eager.env_reset()
     for _ in range(ITERATIONS):

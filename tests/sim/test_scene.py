@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import mujoco
 import numpy as np
 import pytest
 
-from dexhand_env.config.physics import load_physics, physics_names
+from dexhand_env.config.physics import Physics, load_physics, physics_names
 from dexhand_env.hand.joints import joint_names
 from dexhand_env.sim.mujoco_model import compile_scene
 from dexhand_env.sim.scene import Actuation, Scene, SceneObject
@@ -28,6 +30,13 @@ def test_the_hands_joints_come_first_then_the_objects(side: str, objects: tuple[
     assert (model.nq, model.nv) == (26 + 7 * len(objects), 26 + 6 * len(objects))
     has_plane = mujoco.mjtGeom.mjGEOM_PLANE in model.geom_type
     assert has_plane == table
+
+
+@pytest.mark.parametrize("integrator", get_args(Physics.model_fields["integrator"].annotation))
+def test_every_integrator_that_a_preset_may_name_compiles(integrator: str) -> None:
+    physics = load_physics("default").model_copy(update={"integrator": integrator})
+    model = compile_scene(Scene(objects=OBJECTS), physics)
+    assert mujoco.mjtIntegrator(model.opt.integrator).name.lower() == f"mjint_{integrator}"
 
 
 def test_objects_are_as_described() -> None:
