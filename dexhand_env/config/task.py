@@ -66,7 +66,10 @@ class Observations(Section):
     """Which observations the policy and the critic see, in this order."""
 
     policy: Keys = Field(min_length=1, description="observation keys of the policy, in order")
-    critic: Keys = Field(default=(), description="all that a critic with a network of its own sees (params.config.central_value_config), in order")
+    critic: Keys = Field(
+        default=(),
+        description="all that a critic with a network of its own sees (params.config.central_value_config), in order",
+    )
 
 
 class TaskConfig(Section):
