@@ -43,8 +43,8 @@ def _warp() -> None:
 
 
 def said(result: subprocess.CompletedProcess[str]) -> List[str]:
-    """The lines on stderr but Warp's own, which it writes where there is no driver, whatever its log level, and but what
-    is said of kernels where none have been compiled yet."""
+    """The lines on stderr but Warp's own, which it writes where there is no driver, whatever its log level, and but
+    what is said of kernels where none have been compiled yet."""
     passing = ("Warp CUDA warning: ", "compiling MuJoCo Warp's kernels ")
     return [line for line in result.stderr.splitlines() if not line.startswith(passing)]
 
