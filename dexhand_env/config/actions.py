@@ -67,7 +67,8 @@ class Actions(Section):
 
     mode: Literal["position", "position_delta"] = Field(
         description="position: an action names a target in the control's range; position_delta: it moves the target "
-        "by a fraction of the velocity limit. Either way a target never moves faster than its limit"
+        "by a fraction of the velocity limit. Either way a target never moves faster than its limit, unless "
+        "lead_limit_s pulls it after its control"
     )
     lead_limit_s: Optional[float] = Field(
         default=None,

@@ -175,7 +175,7 @@ def _kind(own: Any) -> str:
 
 
 def _invalid_level(error: ValidationError, config: Any, level: int, stack: Stack) -> UserError:
-    """The line that names the key whose beginning makes a level invalid, as far as one key does."""
+    """The line that names the key whose beginning or end makes a level invalid, as far as one key does."""
     path, found, allowed = first_problem(error, type(config), _values_at(config, level))
     at_the_end = level == config.curriculum.widenings
     section, named = ("to", config.curriculum.ends) if at_the_end else ("from", config.curriculum.beginning)

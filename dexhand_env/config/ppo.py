@@ -85,7 +85,8 @@ class PPOConfig(Section):
         default=None,
         gt=0,
         le=10,
-        description="kl_threshold becomes this, evenly over the second half of max_epochs; left out: it stays",
+        description="kl_threshold becomes this, evenly over the second half of max_epochs (lr_schedule adaptive only); "
+        "left out: it stays",
     )
     gamma: float = Field(ge=0, le=1, description="discount factor")
     tau: float = Field(ge=0, le=1, description="lambda of generalised advantage estimation")

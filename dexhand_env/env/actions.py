@@ -11,7 +11,8 @@ from dexhand_env.hand.joints import CONTROL_RANGES, control_to_joint_matrix
 class HandControls:
     """The hand's 18 controls (6 base, 12 fingers) and what a policy may do to them.
 
-    A control that the policy does not move keeps its fixed target. No target moves faster than its velocity limit:
+    A control that the policy does not move keeps its fixed target. No target moves faster than its velocity limit,
+    unless the lead limit pulls it after its control:
 
     - ``position_delta``: an action of 1 moves the target by velocity limit x control period;
     - ``position``: -1 and 1 are the ends of the control's range, approached at no more than the limit.

@@ -21,7 +21,7 @@ HAND_BODY = "floating_base"
 # adds up the margins of two geoms and takes for contact only what is closer than that; nothing reaches as deep.
 ABSENT_HALF_SIZE_M, ABSENT_MARGIN_M = 1e-4, -0.05
 # MJCF's names of integrators that it does not write in small letters.
-MJCF_KEYWORDS = {"euler": "Euler", "rk4": "RK4"}
+MJCF_INTEGRATORS = {"euler": "Euler", "rk4": "RK4"}
 
 Length = TypeVar("Length", float, "torch.Tensor")
 
@@ -123,7 +123,7 @@ def _option(physics: Physics) -> ElementTree.Element:
     return ElementTree.Element(
         "option",
         timestep=repr(physics.timestep_s),
-        integrator=MJCF_KEYWORDS.get(physics.integrator, physics.integrator),
+        integrator=MJCF_INTEGRATORS.get(physics.integrator, physics.integrator),
         solver="Newton",
         iterations=str(physics.iterations),
         ls_iterations=str(physics.ls_iterations),

@@ -252,7 +252,7 @@ def test_every_level_is_checked_and_not_only_the_ends() -> None:
     )
 
 
-def test_a_last_level_that_is_wrong_names_no_key_that_does_not_stand_there() -> None:
+def test_a_last_level_that_no_key_of_to_makes_wrong_points_at_the_section() -> None:
     text = (
         "curriculum:\n  success_rate: 0.6\n  episodes: 1\n  widenings: 2\n"
         "  from: {failure.reach_m: 0.5, target.position_range_m: 0.01}\n  to: {target.position_range_m: 0.4}\n"

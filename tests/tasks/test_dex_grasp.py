@@ -62,7 +62,7 @@ def presses_after_turning_back(lead_limit_s: Optional[float]) -> int:
     assert env.sim.peak_fingertip_forces.amax() > 1.0
     steps = 0
     while env.sim.peak_fingertip_forces.amax() > 0.0:
-        env.step(up)
+        assert not env.step(up).dones.any()
         steps += 1
     return steps
 
