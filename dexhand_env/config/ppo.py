@@ -88,6 +88,13 @@ class PPOConfig(Section):
         description="kl_threshold becomes this, evenly over the second half of max_epochs (lr_schedule adaptive only); "
         "left out: it stays",
     )
+    sigma_last: Optional[float] = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="the actions' standard deviation is kept below a bound that falls from 1 to this over the second "
+        "half of max_epochs, evenly in its logarithm (fixed_sigma true only); left out: it is as learned",
+    )
     gamma: float = Field(ge=0, le=1, description="discount factor")
     tau: float = Field(ge=0, le=1, description="lambda of generalised advantage estimation")
     horizon_length: int = Field(ge=1, le=100_000, description="steps of every environment before an update")
@@ -154,6 +161,14 @@ class PPOParams(Section):
     model: Model = Field(description="the model")
     network: Network = Field(description="the network")
     config: PPOConfig = Field(description="PPO's hyper-parameters")
+
+    @model_validator(mode="after")
+    def _bounds_a_learned_deviation(self) -> PPOParams:
+        space = self.network.space.continuous
+        if self.config.sigma_last is not None and not (space.fixed_sigma and space.sigma_activation == "None"):
+            found = "it bounds a standard deviation that is learned as its logarithm"
+            raise problem(found, "fixed_sigma true and sigma_activation None", ("config", "sigma_last"))
+        return self
 
 
 class PPOFile(Section):

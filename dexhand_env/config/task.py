@@ -92,7 +92,7 @@ class TaskConfig(Section):
 
     #: Keys that stay as they are in training, whatever the curriculum: what the scene and the policy are made of.
     FIXED: ClassVar[Tuple[str, ...]] = (
-        *("task", "sim", "hand", "episode_length_steps", "stagger_first_episodes", "actions", "observations"),
+        *("task", "sim", "hand", "episode_length_steps", "stagger_first_episodes", "observations"),
         "curriculum",
     )
 

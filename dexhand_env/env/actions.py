@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Sequence
+
 import torch
 
 from dexhand_env.config.actions import Actions
@@ -38,11 +40,8 @@ class HandControls:
         self.policy_controls = self._free.nonzero()[:, 0]
         self._all_moved = all(config.from_policy)
         self._mode = config.mode
-        self._max_change = torch.tensor(config.velocity_limits, dtype=torch.float32, device=device) * control_dt_s
-        self._max_lead = None
-        if config.lead_limit_s is not None:
-            self._max_lead = self._max_change * (config.lead_limit_s / control_dt_s)
-        self._fixed = torch.tensor(config.fixed_targets, dtype=torch.float32, device=device)
+        self._control_dt_s = control_dt_s
+        self.use(config)
         # No matrix products: the last bits of theirs depend on the number of rows.
         matrix = torch.tensor(control_to_joint_matrix(), dtype=torch.float32)
         ratios, controls = matrix.max(dim=1)
@@ -54,6 +53,17 @@ class HandControls:
         ratio = matrix.T.gather(1, joints)
         weights = torch.where(ratio != 0, 1.0 / (ratio * driven[:, None]), 0.0)
         self._joints, self._weights = joints.to(device), weights.to(device)
+
+    def use(self, config: Actions) -> None:
+        """Go on with other limits and fixed targets; see :meth:`DexHandEnv.use`."""
+        self._max_change = self._each_control(config.velocity_limits) * self._control_dt_s
+        self._max_lead = None
+        if config.lead_limit_s is not None:
+            self._max_lead = self._max_change * (config.lead_limit_s / self._control_dt_s)
+        self._fixed = self._each_control(config.fixed_targets)
+
+    def _each_control(self, values: Sequence[float]) -> torch.Tensor:
+        return torch.tensor(values, dtype=torch.float32, device=self.lower.device)
 
     @property
     def num_actions(self) -> int:

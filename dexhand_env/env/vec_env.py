@@ -138,11 +138,13 @@ class DexHandEnv:
     def use(self, config: Any) -> None:
         """Go on with the numbers of another configuration, as that of a curriculum's next level; between two steps.
 
-        Reward weights, thresholds and noise count at once, what is drawn for an episode when the next one begins.
+        Limits of the actions, reward weights, thresholds and noise count at once, what is drawn for an episode when the
+        next one begins.
 
         Args:
             config: differs from the present one in keys alone that a curriculum may change.
         """
+        self.hand.controls.use(config.actions)
         self.task.use(config)
         self._rewards.use(config.rewards)
         if self._randomisation is not None:

@@ -7,6 +7,7 @@ new is given to the GPU to do.
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any, Dict, Optional, Tuple
 
@@ -132,14 +133,17 @@ class PPO(A2CAgent):
             group["lr"] = lr
 
     def update_epoch(self) -> int:
-        """Begin an iteration: count it, and aim at its KL divergence (``kl_threshold_last`` in PPOConfig)."""
+        """Begin an iteration: count it, and go on with ``kl_threshold_last`` and ``sigma_last`` (PPOConfig)."""
         iteration = int(super().update_epoch())
-        first, last = self.config["kl_threshold"], self.config.get("kl_threshold_last")
-        if last is not None:
-            past_half = max(0.0, 2.0 * iteration / self.max_epochs - 1.0)
+        past_half = max(0.0, 2.0 * iteration / self.max_epochs - 1.0)
+        if "kl_threshold_last" in self.config:
+            first, last = self.config["kl_threshold"], self.config["kl_threshold_last"]
             self.scheduler.kl_threshold = first + past_half * (last - first)
             if self.device_rate is not None:
                 self.device_rate.aim_at(self.scheduler.kl_threshold)
+        if "sigma_last" in self.config and past_half > 0.0:
+            log_deviation = self.model.a2c_network.sigma
+            log_deviation.data.clamp_(max=past_half * math.log(self.config["sigma_last"]))
         return iteration
 
     def read_rate(self) -> None:

@@ -61,6 +61,7 @@ def test_a_dump_is_json_without_absent_keys_and_loads_to_an_equal_configuration(
         ("config.lr_schedule=null", "found null; allowed: adaptive, linear, constant"),
         ("config.bounds_loss_coef=null", "found null; allowed: a number from 0 to"),
         ("config.kl_threshold='1e-3'", "found '1e-3'; allowed: a number above 0 and at most 10"),
+        ("config.sigma_last=1", "found 1; allowed: a number above 0 and below 1"),
         ("config.kl_threshold_last=0", "found 0; allowed: a number above 0 and at most 10"),
         ("config.gamma=1.01", "found 1.01; allowed: a number from 0 to 1"),
         ("config.minibatch_size=0", "found 0; allowed: a whole number from 1 to"),
@@ -91,6 +92,14 @@ def test_a_threshold_that_the_schedule_does_not_look_at_is_refused() -> None:
         ppo("config.kl_threshold_last=0.01", "config.lr_schedule=linear")
     found = "kl_threshold_last: lr_schedule linear does not look at it; allowed: lr_schedule adaptive"
     assert found in str(raised.value)
+
+
+def test_only_a_learned_deviation_can_be_bounded() -> None:
+    assert ppo("config.sigma_last=0.2").config.sigma_last == 0.2
+    with pytest.raises(UserError) as raised:
+        ppo("config.sigma_last=0.2", "network.space.continuous.fixed_sigma=false")
+    assert "config.sigma_last: it bounds a standard deviation that is learned as its logarithm" in str(raised.value)
+    assert str(raised.value).endswith("allowed: fixed_sigma true and sigma_activation None")
 
 
 def test_keys_that_rl_games_needs_are_required() -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Optional
+from typing import Optional, Sequence
 
 import pytest
 import torch
@@ -20,25 +20,34 @@ RANGES = torch.tensor(CONTROL_RANGES)
 ROUNDING = 1e-6
 
 
-def controls(mode: str, base: bool = True, fingers: bool = True, lead_limit_s: Optional[float] = None) -> HandControls:
-    config = Actions.model_validate(
+def settings(
+    mode: str,
+    base: bool = True,
+    fingers: bool = True,
+    lead_limit_s: Optional[float] = None,
+    limits: Sequence[float] = LIMITS,
+) -> Actions:
+    return Actions.model_validate(
         {
             "mode": mode,
             "lead_limit_s": lead_limit_s,
             "base": {
                 "policy": base,
-                "linear_velocity_limit_m_per_s": list(LIMITS[:3]),
-                "angular_velocity_limit_rad_per_s": list(LIMITS[3:6]),
+                "linear_velocity_limit_m_per_s": list(limits[:3]),
+                "angular_velocity_limit_rad_per_s": list(limits[3:6]),
                 "fixed_targets": [0.1, -0.1, 0.2, 0.3, -0.3, 0.5],
             },
             "fingers": {
                 "policy": fingers,
-                "velocity_limit_rad_per_s": list(LIMITS[6:]),
+                "velocity_limit_rad_per_s": list(limits[6:]),
                 "fixed_targets": [0.2] * 12,
             },
         }
     )
-    return HandControls(config, DT_S, torch.device("cpu"))
+
+
+def controls(mode: str, base: bool = True, fingers: bool = True, lead_limit_s: Optional[float] = None) -> HandControls:
+    return HandControls(settings(mode, base, fingers, lead_limit_s), DT_S, torch.device("cpu"))
 
 
 def drawn(seed: int, *shape: int) -> torch.Tensor:
@@ -85,6 +94,15 @@ def test_a_delta_action_is_a_share_of_the_limit(seed: int) -> None:
     torch.testing.assert_close(
         hand.apply(middle, actions, middle) - middle, actions * MAX_CHANGE, rtol=0.0, atol=ROUNDING
     )
+
+
+def test_other_limits_count_at_once() -> None:
+    hand = controls("position_delta", lead_limit_s=1.0)
+    slower = settings("position_delta", lead_limit_s=DT_S / 2.0, limits=[limit / 2.0 for limit in LIMITS])
+    targets, forward = torch.zeros(1, 18) + RANGES.mean(dim=1), torch.ones(1, 18)
+    assert torch.allclose(hand.apply(targets, forward, targets) - targets, MAX_CHANGE, atol=ROUNDING)
+    hand.use(slower)
+    assert torch.allclose(hand.apply(targets, forward, targets) - targets, MAX_CHANGE / 4.0, atol=ROUNDING)
 
 
 @given(seed=seeds)

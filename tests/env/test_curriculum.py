@@ -35,6 +35,8 @@ BEGINNINGS: Dict[str, Dict[str, Any]] = {
         "target.height_range_m": [0.05, 0.05],
         "success.hold_steps": 1,
         "success.distance_m": 0.5,
+        "actions.base.linear_velocity_limit_m_per_s": 1.0,
+        "actions.fingers.velocity_limit_rad_per_s": 5.0,
         "failure.reach_m": 1.0,
         "reward_scales.force_limit_n": 20.0,
         "rewards.hold": 0.1,

@@ -135,6 +135,21 @@ def test_the_kl_threshold_falls_in_the_second_half(tmp_path: Path, cls: Type[Dex
     assert aims == pytest.approx([0.04, 0.04, 0.04, 0.03, 0.02, 0.01])
 
 
+@pytest.mark.parametrize("cls", [DexHandAgent, OnDevice], ids=["on the CPU", "on the device"])
+def test_the_deviation_is_kept_below_a_bound_that_falls(tmp_path: Path, cls: Type[DexHandAgent]) -> None:
+    agent = agent_of(cls, spec(params=params(sigma_last=0.125, max_epochs=6, lr_schedule="constant")), tmp_path)
+    acted_with: List[float] = []
+
+    def note(row: Dict[str, float]) -> bool:
+        acted_with.append(float(agent.experience_buffer.tensor_dict["sigmas"].amax()))
+        return False
+
+    agent.train(note)
+    agent.writer.close()
+    assert acted_with[3:] == pytest.approx([0.5, 0.25, 0.125])
+    assert min(acted_with[:3]) > 0.5
+
+
 def test_a_checkpoint_does_not_tell_where_the_rate_was(tmp_path: Path) -> None:
     """So that a training can go on anywhere."""
     settings = spec(params=params(**ADAPTIVE))
