@@ -46,7 +46,7 @@ class Task(abc.ABC):
         A task that makes tensors of them makes them here, and calls this in its constructor. Running episodes go on.
 
         Args:
-            config: of the same class, and with the same scene, actions and observations.
+            config: of the same class, and with the same scene, policy-driven controls and observations.
         """
         self.config = config
 
