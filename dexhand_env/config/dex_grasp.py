@@ -101,6 +101,10 @@ class Failure(Section):
         le=2,
         description="the object is out of reach farther than this from the table's middle, seen from above, m",
     )
+    fingertip_force_n: float = Field(
+        gt=0, le=10_000, description="a fingertip has pressed on anything harder than this, N"
+    )
+    penetration_m: float = Field(gt=0, le=1, description="the hand has lain deeper than this in the object, m")
 
 
 class GraspRewardScales(Section):

@@ -29,7 +29,8 @@ class DexGrasp(Task):
     """Each episode places the object on the table, the hand above it and a target in the air.
 
     Success is the object within ``config.success.distance_m`` of the target and slower than ``speed_m_per_s`` for
-    ``hold_steps`` control steps in a row; failure is the object out of reach.
+    ``hold_steps`` control steps in a row; failure is the object out of reach, or pressed harder or deeper than the
+    limits of ``config.failure``.
     """
 
     def __init__(self, config: DexGraspConfig, hand: RobotHand, sim: Simulation) -> None:
@@ -167,7 +168,13 @@ class DexGrasp(Task):
         return self._held_steps >= self.config.success.hold_steps
 
     def failures(self) -> Dict[str, torch.Tensor]:
-        return {"out_of_reach": self._object_position[:, :2].norm(dim=-1) > self.config.failure.reach_m}
+        limits = self.config.failure
+        force, _, hand_depth = self._extremes.unbind(dim=-1)
+        return {
+            "out_of_reach": self._object_position[:, :2].norm(dim=-1) > limits.reach_m,
+            "hard_press": force > limits.fingertip_force_n,
+            "deep_press": hand_depth > limits.penetration_m,
+        }
 
     def target_positions(self) -> torch.Tensor:
         return self._target

@@ -73,6 +73,8 @@ def test_objects_of_every_shape(shape: str, size: str, extents: tuple[float, ...
         ("start.object_yaw_range_rad=4", "start.object_yaw_range_rad: found 4; allowed: a number from 0 to 3.14159"),
         ("success.hold_steps=301", "success.hold_steps: 301 steps do not fit an episode; allowed: at most"),
         ("failure.reach_m=0.06", "failure.reach_m: found 0.06; allowed: at least 0.08, beyond where objects may lie"),
+        ("failure.fingertip_force_n=0", "failure.fingertip_force_n: found 0; allowed: a number above 0 and at most"),
+        ("failure.penetration_m=2", "failure.penetration_m: found 2; allowed: a number above 0 and at most 1"),
         ("rewards.grip=1", "rewards.grip: unknown reward; allowed:"),
         ("observations.policy=[object_positon]", "unknown observation 'object_positon'; allowed: object_position (the"),
     ],

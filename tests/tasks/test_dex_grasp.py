@@ -227,6 +227,31 @@ def test_an_object_out_of_reach_ends_the_episode() -> None:
     assert env.outcome_names[LOST] == "out_of_reach"
 
 
+def test_a_fingertip_that_presses_harder_than_allowed_ends_the_episode() -> None:
+    env = numbered_env(range(2), task(failure={"fingertip_force_n": 20.0}))
+    down = still(env)
+    down[0, 2] = -1.0  # one hand goes down to the table, the other stays
+    while not (step := env.step(down)).dones.any():
+        assert step.metrics["largest_fingertip_force_n"].max() <= 20.0
+    assert [env.outcome_names[outcome] for outcome in step.outcomes] == ["hard_press", "running"]
+    assert step.metrics["largest_fingertip_force_n"][0] > 20.0
+
+
+def test_a_hand_deeper_in_the_object_than_allowed_ends_the_episode() -> None:
+    """An object deep in the table does not."""
+    env = numbered_env(range(2), scripted(failure={"penetration_m": 2e-4}))
+    put_object(env, torch.tensor([[0.0, 0.0, HALF_M], [0.3, 0.2, HALF_M - 0.001]]))
+    for wanted in [OPENED] * 50 + [GRASPED] * 60:
+        step = env.step(towards(env, wanted))
+        assert not step.dones[1]
+        if step.dones[0]:
+            break
+        assert step.metrics["deepest_hand_penetration_m"].max() <= 2e-4
+    assert env.outcome_names[step.outcomes[0]] == "deep_press"
+    assert step.metrics["deepest_hand_penetration_m"][0] > 2e-4
+    assert step.metrics["deepest_penetration_m"][1] > 5e-4
+
+
 def test_terms_of_an_object_in_the_air() -> None:
     env = numbered_env(range(2), out_of_the_way())
     target = env.task.observations()["target_position"]().clone()
