@@ -124,9 +124,9 @@ class NewestPolicy:
         self._env = env
         self._tap = tap
         self._look_at = 0.0
-        self._seen: tuple[Path, int] | None = None
         self._playing = ""
-        self._policy = self._load(self._find())
+        self._seen: tuple[Path, int] | None = self._find()
+        self._policy = self._load(self._seen)
 
     def __call__(self, observations: torch.Tensor) -> torch.Tensor:
         if time.monotonic() >= self._look_at:
@@ -135,28 +135,28 @@ class NewestPolicy:
         return self._policy(observations)
 
     def _find(self) -> tuple[Path, int]:
-        path = find_checkpoint(self._named, RUNS, for_test=False)
         try:
+            path = find_checkpoint(self._named, RUNS, for_test=False)
             return path, path.stat().st_mtime_ns
-        except FileNotFoundError:
-            raise UserError("--checkpoint", f"{path} has gone") from None
+        except FileNotFoundError as error:
+            raise UserError("--checkpoint", f"{error.filename} has gone") from None
 
     def _renew(self) -> None:
+        seen, self._seen = self._seen, None  # what comes back after it had gone is loaded again
         try:
-            found = self._find()
-            if found != self._seen:
-                self._policy = self._load(found)
-            self._tap.note = self._playing
+            self._seen = self._find()
+            if self._seen != seen:
+                self._policy = self._load(self._seen)
         except UserError as error:
-            if self._tap.note == self._playing:
+            note = f"{self._playing}; newer: {error}"
+            if self._tap.note != note:
                 print(f"{error}; playing on with what was loaded", flush=True)
-            self._tap.note = f"{self._playing}; newer: {error}"
+            self._tap.note = note
 
     def _load(self, found: tuple[Path, int]) -> Policy:
         from dexhand_env.rl.checkpoint import load_checkpoint
         from dexhand_env.rl.policy import Policy
 
-        self._seen = found
         path = found[0]
         state = load_checkpoint(path)
         policy = Policy(state, self._env.device, f"checkpoint {path}")

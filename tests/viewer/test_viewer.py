@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,11 +42,16 @@ class Program:
 
     def read_until(self, pattern: str) -> re.Match[str]:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self.lines.append(line)
-            found = re.search(pattern, line)
-            if found:
-                return found
+        silence = threading.Timer(120.0, self._process.kill)  # rather a failure than no end
+        silence.start()
+        try:
+            for line in self._process.stdout:
+                self.lines.append(line)
+                found = re.search(pattern, line)
+                if found:
+                    return found
+        finally:
+            silence.cancel()
         raise AssertionError(f"not printed: {pattern}; printed: {''.join(self.lines)}")
 
     def interrupt(self) -> int:
@@ -95,7 +101,9 @@ def test_dexhand_view_plays_the_newest_checkpoint_and_survives_its_end(trained: 
         shutil.copy(nn / "checkpoint_2.pth", nn / "half")
         (nn / "half").rename(nn / "checkpoint_3.pth")  # at once, as trainings write: half a file might be looked at
         program.read_until(r"playing runs/small/nn/checkpoint_3\.pth, iteration 2")
-        shutil.rmtree(nn)
+        (nn / "checkpoint_4.pth").write_bytes(b"half")
+        program.read_until(r"checkpoint_4\.pth.*; playing on")
+        shutil.rmtree(nn)  # another reason, which is said too
         program.read_until(r"--checkpoint: latest, but no run below runs/ has a checkpoint; .*; playing on")
         assert look(program.port, 4.0).messages > 5
         assert program.interrupt() == 0
