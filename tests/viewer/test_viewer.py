@@ -42,16 +42,11 @@ class Program:
 
     def read_until(self, pattern: str) -> re.Match[str]:
         assert self._process.stdout is not None
-        silence = threading.Timer(120.0, self._process.kill)  # rather a failure than no end
-        silence.start()
-        try:
-            for line in self._process.stdout:
-                self.lines.append(line)
-                found = re.search(pattern, line)
-                if found:
-                    return found
-        finally:
-            silence.cancel()
+        for line in self._process.stdout:
+            self.lines.append(line)
+            found = re.search(pattern, line)
+            if found:
+                return found
         raise AssertionError(f"not printed: {pattern}; printed: {''.join(self.lines)}")
 
     def interrupt(self) -> int:
@@ -72,9 +67,12 @@ def running(folder: Path, *command: str) -> Iterator[Program]:
         stderr=subprocess.STDOUT,
         text=True,
     ) as process:
+        watchdog = threading.Timer(300.0, process.kill)  # rather a failure than no end
+        watchdog.start()
         try:
             yield Program(process)
         finally:
+            watchdog.cancel()
             process.kill()
 
 
