@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shlex
 from pathlib import Path
@@ -90,10 +91,12 @@ def find_checkpoint(text: str, runs: Path, for_test: bool) -> Path:
 
     path = Path(text)
     if text == LATEST:
-        newest = {
-            folder: latest_checkpoint(folder / "nn") for folder in runs.glob("*") if (folder / ARGS_FILE).is_file()
-        }
-        written = {folder: file.stat().st_mtime for folder, file in newest.items() if file is not None}
+        written = {}
+        for folder in runs.glob("*"):
+            newest = latest_checkpoint(folder / "nn") if (folder / ARGS_FILE).is_file() else None
+            if newest is not None:
+                with contextlib.suppress(FileNotFoundError):  # gone since it was listed
+                    written[folder] = newest.stat().st_mtime
         if not written:
             raise UserError("--checkpoint", f"latest, but no run below {runs}/ has a checkpoint", ALLOWED)
         path = max(written, key=lambda folder: written[folder])

@@ -65,6 +65,8 @@ def test_the_latest_run_is_the_one_whose_checkpoint_was_written_last(folder: Pat
     os.utime(checkpoint(folder, "straight", 4), (1, 1))
     os.utime(checkpoint(folder, "half", 2))
     (folder / "runs" / "empty").mkdir()
+    shutil.copytree(folder / "runs" / "half", folder / "runs" / "going")
+    checkpoint(folder, "going", 9).symlink_to("gone")  # listed, and not there any more
     result = train(folder, "--checkpoint", "latest", "--test", "--episodes", "2", "--headless")
     assert result.stdout.startswith("checkpoint runs/half/nn/checkpoint_")
 
