@@ -47,7 +47,7 @@ class Program:
             found = re.search(pattern, line)
             if found:
                 return found
-        raise AssertionError(f"not printed: {pattern}; printed: {''.join(self.lines)}")
+        raise AssertionError(f"not printed: {pattern}; printed: {self.text}")
 
     def interrupt(self) -> int:
         self._process.send_signal(signal.SIGINT)
@@ -55,19 +55,25 @@ class Program:
         self.lines.append(self._process.stdout.read())
         return self._process.wait(60)
 
+    @property
+    def text(self) -> str:
+        """All that it has printed so far."""
+        return "".join(self.lines)
+
 
 @contextmanager
 def running(folder: Path, *command: str) -> Iterator[Program]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "DEXHAND_THREADS": "1", "NO_COLOR": "1"}
     with subprocess.Popen(
-        [sys.executable, *command, "--viewer-port", "0"],
+        [sys.executable, "-X", "faulthandler", *command, "--viewer-port", "0"],
         cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     ) as process:
-        watchdog = threading.Timer(300.0, process.kill)  # rather a failure than no end
+        # Rather a failure than no end, and one that says where each thread was.
+        watchdog = threading.Timer(180.0, process.send_signal, (signal.SIGABRT,))
         watchdog.start()
         try:
             yield Program(process)
@@ -88,7 +94,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_training_can_be_watched_and_interrupted(tmp_path: Path) -> None:
     with running(tmp_path, str(ROOT / "train.py"), *LONG, *SMALL) as program:
         assert look(program.port, 8.0).messages > 5
-        assert program.interrupt() == 130
+        assert program.interrupt() == 130, program.text
 
 
 def test_dexhand_view_plays_the_newest_checkpoint_and_survives_its_end(trained: Path, tmp_path: Path) -> None:
@@ -104,8 +110,8 @@ def test_dexhand_view_plays_the_newest_checkpoint_and_survives_its_end(trained: 
         shutil.rmtree(nn)  # another reason, which is said too
         program.read_until(r"--checkpoint: latest, but no run below runs/ has a checkpoint; .*; playing on")
         assert look(program.port, 4.0).messages > 5
-        assert program.interrupt() == 0
-    assert not any("Traceback" in line for line in program.lines)
+        assert program.interrupt() == 0, program.text
+    assert "Traceback" not in program.text
 
 
 def test_a_test_is_shown_and_ends_by_itself(trained: Path) -> None:
