@@ -71,6 +71,7 @@ def running(folder: Path, *command: str) -> Iterator[Program]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell ignores it for what runs behind it
     ) as process:
         # Rather a failure than no end, and one that says where each thread was.
         watchdog = threading.Timer(180.0, process.send_signal, (signal.SIGABRT,))
