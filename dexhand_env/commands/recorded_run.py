@@ -93,9 +93,9 @@ def find_checkpoint(text: str, runs: Path, for_test: bool) -> Path:
     if text == LATEST:
         written = {}
         for folder in runs.glob("*"):
-            newest = latest_checkpoint(folder / "nn") if (folder / ARGS_FILE).is_file() else None
-            if newest is not None:
-                with contextlib.suppress(FileNotFoundError):  # gone since it was listed
+            with contextlib.suppress(FileNotFoundError):  # gone since it was listed
+                newest = latest_checkpoint(folder / "nn")
+                if newest is not None and (folder / ARGS_FILE).is_file():
                     written[folder] = newest.stat().st_mtime
         if not written:
             raise UserError("--checkpoint", f"latest, but no run below {runs}/ has a checkpoint", ALLOWED)
