@@ -207,7 +207,10 @@ def evaluate(
     experiment: Annotated[Optional[str], typer.Argument(help="Its name: configs/<Experiment>.yaml.")] = None,
     seed: Annotated[Optional[int], typer.Argument(help="The training seed.", min=0)] = None,
     policy: Annotated[
-        Optional[str], typer.Option(help="Test a policy that comes with the package: DexGrasp, DexGraspRandomised.")
+        Optional[str],
+        typer.Option(
+            help="Test a policy that comes with the package, as DexGrasp, DexGraspGentle, DexGraspRandomised."
+        ),
     ] = None,
     episodes: Annotated[int, typer.Option(help="Episodes that it plays.", min=1)] = 256,
     physics: Annotated[

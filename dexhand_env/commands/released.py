@@ -75,6 +75,7 @@ def evaluate_released(name: str, episodes: int, physics: str | None = None) -> N
     config = load_task(released.task, Layer(layer.source, on_cpu, layer.section("env").marks, ("env",)))
     preset = load_physics(physics or config.sim.physics, "--physics")
 
+    import numpy as np
     import torch
 
     from dexhand_env.rl.checkpoint import load_checkpoint
@@ -89,7 +90,8 @@ def evaluate_released(name: str, episodes: int, physics: str | None = None) -> N
     for outcome in sorted(set(table.outcomes.tolist())):
         print(f"{outcome}: {int((table.outcomes == outcome).sum())}")
     for metric, values in table.metrics.items():
-        print(f"{metric}: mean {values.mean():.4g}, largest {values.max():.4g}")
+        highest = np.quantile(values, 0.99)
+        print(f"{metric}: mean {values.mean():.4g}, 99 % below {highest:.4g}, largest {values.max():.4g}")
     low, high = table.interval
     print(
         f"{name} under the {preset.name} physics: success {table.successes} of {table.episodes} = "

@@ -31,6 +31,7 @@ class Physics(Section):
     ls_iterations: int = Field(ge=1, le=1000, description="line-search iterations of the constraint solver")
     cone: Literal["elliptic", "pyramidal"] = Field(description="friction cone")
     impratio: float = Field(gt=0, le=1000, description="ratio of frictional to normal constraint impedance")
+    hand_margin_m: float = Field(ge=0, le=0.01, description="contact acts so far ahead of the hand's surface, m")
 
     @property
     def control_dt_s(self) -> float:

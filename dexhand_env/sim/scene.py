@@ -195,6 +195,7 @@ def scene_mjcf(scene: Scene, physics: Physics) -> str:
     """
     root = hand_element(scene.side)
     root.insert(0, _option(physics))
+    _found(root, ".//default[@class='hand']/geom").set("margin", repr(physics.hand_margin_m))
     _actuate(root, scene.actuation)
     worldbody, sensors = _found(root, "worldbody"), _found(root, "sensor")
     hand = _found(root, f"worldbody/body[@name='{HAND_BODY}']")

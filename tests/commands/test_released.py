@@ -15,7 +15,7 @@ from .programs import dexhand, files
 
 
 def test_each_has_weights_its_settings_and_a_card() -> None:
-    assert released_policies() == ["DexGrasp", "DexGraspRandomised"]
+    assert released_policies() == ["DexGrasp", "DexGraspGentle", "DexGraspRandomised"]
     for name in released_policies():
         card = (POLICIES / f"{name}.md").read_text(encoding="utf-8")
         assert (POLICIES / f"{name}.pth").stat().st_size < 2_000_000
@@ -23,15 +23,20 @@ def test_each_has_weights_its_settings_and_a_card() -> None:
             assert heading in card
 
 
-@pytest.mark.parametrize("name", ["DexGrasp", "DexGraspRandomised"])
-def test_it_grasps_here_and_now(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "physics"), [("DexGrasp", "default"), ("DexGraspGentle", "gentle"), ("DexGraspRandomised", "default")]
+)
+def test_it_grasps_here_and_now(tmp_path: Path, name: str, physics: str) -> None:
     result = dexhand(tmp_path, "evaluate", "--policy", name, "--episodes", "16")
     assert (result.returncode, result.stderr) == (0, "")
     last = result.stdout.splitlines()[-1]
-    found = re.search(r"under the default physics: success (\d+) of 16 = ", last)
+    found = re.search(rf"under the {physics} physics: success (\d+) of 16 = ", last)
     assert found is not None, last
     assert int(found.group(1)) >= 14
-    assert "largest_fingertip_force_n: mean" in result.stdout
+    force = re.search(r"largest_fingertip_force_n: mean (\S+), 99 % below (\S+), largest (\S+)", result.stdout)
+    assert force is not None
+    mean, highest, largest = map(float, force.groups())
+    assert 0 < mean < highest <= largest
     assert "deepest_penetration_m: mean" in result.stdout
     assert files(tmp_path) == {}
 
@@ -69,7 +74,10 @@ def test_it_is_watched_in_its_own_task() -> None:
     ("arguments", "message"),
     [
         (["--policy", "DexGrsp"], "--policy: found 'DexGrsp'; allowed: DexGrasp"),
-        (["--policy", "DexGrasp", "--physics", "fine"], "--physics: found 'fine'; allowed: default, fast, reference"),
+        (
+            ["--policy", "DexGrasp", "--physics", "fine"],
+            "--physics: found 'fine'; allowed: default, gentle, fast, reference",
+        ),
         (["--policy", "DexGrasp", "--episodes", "0"], "--episodes"),
         (["BaseTask", "42", "--policy", "DexGrasp"], "found BaseTask and --policy DexGrasp; allowed: one of them"),
         (["BaseTask", "42", "--episodes", "5"], "--episodes: belongs to --policy"),

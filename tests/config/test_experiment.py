@@ -140,7 +140,7 @@ def test_an_experiment_that_changes_nothing_differs_in_nothing_but_its_length(wr
         (
             {"evaluation": {"conditions": ["training", "slow"]}},
             "evaluation.conditions[1]",
-            "found 'slow'; allowed: training, default, fast, reference",
+            "found 'slow'; allowed: training, default, gentle, fast, reference",
         ),
         ({"evaluation": {"conditions": ["fast", "fast"]}}, "evaluation.conditions[1]", "fast is listed twice"),
         ({"evaluation": {"conditions": ["fast"]}}, "evaluation.conditions", "training is missing"),

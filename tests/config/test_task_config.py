@@ -88,7 +88,10 @@ def test_either_part_can_be_held() -> None:
         ("rewards.success=.inf", "--set: rewards.success: found inf; allowed: a number from"),
         ("rewards.success=true", "--set: rewards.success: found true; allowed: a number"),
         ("rewards.success='1'", "--set: rewards.success: found '1'; allowed: a number"),
-        ("sim.physics=fats", "--set: sim.physics: found 'fats'; allowed: fast (the nearest), default, reference"),
+        (
+            "sim.physics=fats",
+            "--set: sim.physics: found 'fats'; allowed: fast (the nearest), default, gentle, reference",
+        ),
         ("sim.phsics=fast", "--set: sim.phsics: unknown key; allowed: physics (the nearest), backend"),
         ("sim.backend=mujoko", "--set: sim.backend: found 'mujoko'; allowed: mujoco (the nearest), auto"),
         ("sim=fast", "--set: sim: found 'fast'; allowed: a section with the keys backend, physics"),

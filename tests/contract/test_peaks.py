@@ -133,3 +133,28 @@ def test_the_hands_depth_is_told_from_the_tables(backend: Backend) -> None:
     assert hand[0] == anything[0]
     assert hand[1] == 0.0
     assert anything[1] > 2e-3
+
+
+def test_contact_acts_ahead_of_the_hands_surface_by_its_margin(backend: Backend) -> None:
+    """The thumb comes down on the table: the same force, that much higher; what does not overlap has no depth."""
+    felt_at = []
+    for margin_m in (0.0, 0.002):
+        physics = CONVERGED.model_copy(update={"hand_margin_m": margin_m})
+        sim = backend.make(WITH_OBJECTS, num_envs=1, physics=physics)
+        peaks(sim)
+        begin = joints(1, thumb_rotation=1.4)
+        sim.reset(every(sim), begin)
+        begin[:, 2] -= sim.site_poses(["r_f_link1_tip"])[0][:, 0, 2] - 0.006
+        sim.reset(every(sim), begin)
+        heights, forces = [], []
+        targets = begin.repeat(60, 1)
+        targets[:, 2] -= 0.0002 * torch.arange(60)
+        for target in targets:
+            sim.set_joint_targets(target[None])
+            sim.step()
+            heights.append(float(sim.joint_positions[0, 2]))
+            forces.append(float(sim.peak_fingertip_forces[0, 0]))
+        assert forces[0] == 0.0
+        felt_at.append(heights[next(step for step, force in enumerate(forces) if force > 0.5)])
+        assert (sim.hand_penetrations >= 0.0).all()
+    assert 0.0015 < felt_at[1] - felt_at[0] < 0.0025
