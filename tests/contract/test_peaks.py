@@ -48,14 +48,20 @@ def step_by_step(begin: torch.Tensor, targets: torch.Tensor) -> np.ndarray:
     return found
 
 
+def thumb_over_the_table(sim: Simulation, height_m: float) -> torch.Tensor:
+    """Put the only world's hand so that the tip of the turned thumb is that high; its joints, (1, 26)."""
+    begin = joints(1, thumb_rotation=1.4)
+    sim.reset(every(sim), begin)
+    begin[:, 2] -= sim.site_poses(["r_f_link1_tip"])[0][:, 0, 2] - height_m
+    sim.reset(every(sim), begin)
+    return begin
+
+
 def test_they_are_those_of_single_physics_steps(backend: Backend) -> None:
     """The thumb is pushed into the table while a ball falls on it."""
-    begin = joints(1, thumb_rotation=1.4)
     sim = backend.make(WITH_OBJECTS, num_envs=1, physics=CONVERGED)
     peaks(sim)
-    sim.reset(every(sim), begin)
-    begin[:, 2] -= sim.site_poses(["r_f_link1_tip"])[0][:, 0, 2] - 0.004
-    sim.reset(every(sim), begin)
+    begin = thumb_over_the_table(sim, 0.004)
     targets = begin.repeat(24, 1)
     targets[:, 2] -= 0.001 * torch.arange(1, 25)
     found, ends = [], []
@@ -142,13 +148,9 @@ def test_contact_acts_ahead_of_the_hands_surface_by_its_margin(backend: Backend)
         physics = CONVERGED.model_copy(update={"hand_margin_m": margin_m})
         sim = backend.make(WITH_OBJECTS, num_envs=1, physics=physics)
         peaks(sim)
-        begin = joints(1, thumb_rotation=1.4)
-        sim.reset(every(sim), begin)
-        begin[:, 2] -= sim.site_poses(["r_f_link1_tip"])[0][:, 0, 2] - 0.006
-        sim.reset(every(sim), begin)
-        heights, forces = [], []
-        targets = begin.repeat(60, 1)
+        targets = thumb_over_the_table(sim, 0.006).repeat(60, 1)
         targets[:, 2] -= 0.0002 * torch.arange(60)
+        heights, forces = [], []
         for target in targets:
             sim.set_joint_targets(target[None])
             sim.step()
