@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from dexhand_env.commands.recorded_run import ARGS_FILE, REMEMBERED, RecordedRun, find_checkpoint, recorded_run
+from dexhand_env.commands.recorded_run import REMEMBERED, RecordedRun, find_checkpoint, recorded_run
 from dexhand_env.config.layers import merge, shown_path
 from dexhand_env.config.physics import Physics, load_physics
 from dexhand_env.config.ppo import PPOParams, fit_minibatch, load_ppo
@@ -19,6 +19,7 @@ from dexhand_env.config.yaml_files import parse_overrides
 from dexhand_env.errors import UserError
 from dexhand_env.files import require_writable
 from dexhand_env.rl.distributed import ALONE, Processes
+from dexhand_env.rl.run_folder import ARGS_FILE, holds_a_run
 from dexhand_env.sim.backends import chosen_device
 from dexhand_env.viewer.ports import viewer_port
 
@@ -63,6 +64,7 @@ class ResolvedRun:
         params: PPO's whole configuration; ``max_epochs`` is the total number of iterations.
         seed: drawn where the user gave -1.
         checkpoint: the file to go on from or to test, None for neither.
+        earlier: the run that the checkpoint lies in, None where it lies in none.
         folder: the run folder; not made yet.
         sim_device, rl_device: ``cpu`` or ``cuda:<index>``.
         viewer_port: for the live viewer; None is without one.
@@ -75,6 +77,7 @@ class ResolvedRun:
     params: PPOParams
     seed: int
     checkpoint: Path | None
+    earlier: RecordedRun | None
     folder: Path
     sim_device: str
     rl_device: str
@@ -126,6 +129,7 @@ def resolve(options: TrainOptions, processes: Processes = ALONE) -> ResolvedRun:
         params=params,
         seed=secrets.randbelow(2**31) if options.seed == -1 else options.seed,
         checkpoint=checkpoint,
+        earlier=earlier,
         folder=folder,
         sim_device=sim_device,
         rl_device=rl_device,
@@ -228,6 +232,6 @@ def _run_folder(options: TrainOptions, task: str, earlier: RecordedRun | None) -
         return earlier.folder if earlier else RUNS / f"{task}_{datetime.now():%Y%m%d_%H%M%S}"
     folder = RUNS / check_name(options.experiment_name, "--experiment-name")
     own = earlier is not None and folder.resolve() == earlier.folder.resolve()
-    if folder.exists() and not own and not options.test:
+    if holds_a_run(folder) and not own and not options.test:
         raise UserError("--experiment-name", f"{folder} exists", f"another name, or --checkpoint {folder} to go on")
     return folder

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import shlex
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -17,9 +16,8 @@ from dexhand_env.config.schema import FROM_LIST, Section
 from dexhand_env.config.yaml_files import read_yaml
 from dexhand_env.errors import UserError
 from dexhand_env.files import write_text
+from dexhand_env.rl.run_folder import ARGS_FILE, TRAIN_CONFIG_FILE
 
-ARGS_FILE = "args.yaml"
-TRAIN_CONFIG_FILE = "train_config.yaml"
 LATEST = "latest"
 ALLOWED = "runs/<name>/nn/checkpoint_<iteration>.pth, the folder runs/<name>, or latest"
 
@@ -30,7 +28,9 @@ class RunArguments(Section):
     The options' meanings, ranges and defaults are those of ``train.py --help``.
     """
 
-    command: str = Field(description="a command that makes the same run again, under another name")
+    command: str = Field(
+        description="makes the same run again under another name: from nothing, or from the checkpoint began_from"
+    )
     processes: int = Field(ge=1, description="how many processes trained together")
     task: str
     num_envs: int = Field(ge=1)
@@ -43,6 +43,9 @@ class RunArguments(Section):
     seed: int = Field(ge=0)
     torch_deterministic: bool
     checkpoint: Optional[str] = None
+    began_from: Optional[str] = Field(
+        default=None, description="the checkpoint that training with these settings began from; null: from nothing"
+    )
     max_iterations: Optional[int] = Field(default=None, ge=1)
     experiment_name: Optional[str] = None
     log_interval: int = Field(ge=1)
@@ -81,13 +84,13 @@ class RecordedRun:
 def find_checkpoint(text: str, runs: Path, for_test: bool) -> Path:
     """The file that ``--checkpoint`` names: a file, a run folder, or ``latest``.
 
-    Of a folder it is the checkpoint of the last iteration, or for a test the best one where there is one; ``latest`` is
-    the run below ``runs`` whose checkpoint was written last.
+    Of a folder it is the numbered checkpoint of the last iteration, or the best one where there is no other or for a
+    test; ``latest`` is the run below ``runs`` whose checkpoint was written last.
 
     Raises:
         UserError: nothing there.
     """
-    from dexhand_env.rl.checkpoint import BEST, latest_checkpoint
+    from dexhand_env.rl.checkpoint import latest_checkpoint
 
     path = Path(text)
     if text == LATEST:
@@ -105,9 +108,7 @@ def find_checkpoint(text: str, runs: Path, for_test: bool) -> Path:
             raise UserError("--checkpoint", f"{path} is not a file", ALLOWED)
         return path
     nn = path if path.name == "nn" else path / "nn"
-    if for_test and (nn / BEST).is_file():
-        return nn / BEST
-    found = latest_checkpoint(nn)
+    found = latest_checkpoint(nn, for_test)
     if found is None:
         raise UserError("--checkpoint", f"{path} holds no checkpoint", ALLOWED)
     return found
@@ -123,21 +124,6 @@ def recorded_run(checkpoint: Path) -> Optional[RecordedRun]:
     if checkpoint.parent.name != "nn" or not (folder / ARGS_FILE).is_file():
         return None
     return RecordedRun(folder, check(RunArguments, Stack([read_yaml(folder / ARGS_FILE)])))
-
-
-def command_line(values: dict[str, Any], train_config: Path) -> str:
-    """The command that repeats a run: its options with a PPO file that holds all of the run's parameters."""
-    processes = values["processes"]
-    words = ["torchrun", f"--nproc_per_node={processes}", "train.py"] if processes > 1 else ["python", "train.py"]
-    for name in ("task", *REMEMBERED):
-        value = values[name]
-        option = "--" + name.replace("_", "-")
-        if value is True:
-            words.append(option)
-        elif value is not None and value is not False:
-            words += [option, str(value)]
-    words += ["--headless", "--train-config", str(train_config)]
-    return shlex.join([*words, *(item for item in values["overrides"] if not item.strip().startswith("params."))])
 
 
 def write_run_files(folder: Path, arguments: RunArguments, params: dict[str, Any]) -> None:

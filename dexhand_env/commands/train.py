@@ -11,13 +11,16 @@ from loguru import logger
 
 from dexhand_env.commands.hints import slow_setup, steps_on_gpu
 from dexhand_env.commands.options import ResolvedRun, TrainOptions, resolve
-from dexhand_env.commands.recorded_run import TRAIN_CONFIG_FILE, RunArguments, command_line, write_run_files
+from dexhand_env.commands.recorded_run import RunArguments, write_run_files
+from dexhand_env.commands.repeat import began_from, repeating_command
 from dexhand_env.commands.watching import watcher
 from dexhand_env.errors import UserError
 from dexhand_env.rl.distributed import ALONE, Processes
+from dexhand_env.rl.run_folder import new_folder
 from dexhand_env.stages.record import available_cores, given_threads
 
 if TYPE_CHECKING:
+    from dexhand_env.rl.agent import DexHandAgent
     from dexhand_env.rl.training import TrainingSpec
 
 INTERRUPTED = 130
@@ -52,9 +55,10 @@ def run_arguments(run: ResolvedRun, processes: int) -> RunArguments:
         checkpoint=None if run.checkpoint is None else str(run.checkpoint),
         used_sim_device=run.sim_device,
         used_rl_device=run.rl_device,
-        task_config=run.task.dump(),
+        task_config=run.task.record(),
     )
-    return RunArguments(command=command_line(values, run.folder / TRAIN_CONFIG_FILE), **values)
+    values["began_from"] = began_from(run, values)
+    return RunArguments(command=repeating_command(run, values), **values)
 
 
 def _print(notices: tuple[str, ...]) -> None:
@@ -92,12 +96,30 @@ def _hints(run: ResolvedRun, threads: int, processes: int) -> tuple[str, ...]:
 
 
 def _train(run: ResolvedRun, processes: Processes) -> int:
-    from dexhand_env.rl.console import ConsoleLog
-    from dexhand_env.rl.divergence import TrainingDiverged, divergence_message
-    from dexhand_env.rl.memory_check import check_memory, running_out_is_a_mistake
-    from dexhand_env.rl.training import TrainingSpec, run_training
+    from dexhand_env.rl.memory_check import check_memory
 
-    spec = TrainingSpec(
+    spec = _spec(run, processes)
+    notices = run.notices
+    if run.checkpoint is not None:
+        seed = processes.agree(lambda: _check_resumption(run, spec, processes))
+        if seed != run.seed:
+            notices += (f"going on with the random numbers of seed {seed}, the checkpoint's",)
+            run, spec = dataclasses.replace(run, seed=seed), dataclasses.replace(spec, seed=seed)
+    processes.agree(lambda: check_memory(spec, processes=processes.local_size))
+    if processes.is_first:
+        _print(notices + _hints(run, spec.threads, processes.local_size))
+    with contextlib.ExitStack() as around:
+        folder = run.folder
+        if run.earlier is None and run.options.experiment_name is None:  # one name for each run of the same second
+            made = processes.agree(lambda: around.enter_context(new_folder(folder)) if processes.is_first else folder)
+            folder = processes.gather(made)[0]
+        return _train_in_folder(dataclasses.replace(run, folder=folder), spec, processes)
+
+
+def _spec(run: ResolvedRun, processes: Processes) -> TrainingSpec:
+    from dexhand_env.rl.training import TrainingSpec
+
+    return TrainingSpec(
         task=run.task,
         physics=run.physics,
         params=run.params.dump(),
@@ -109,24 +131,35 @@ def _train(run: ResolvedRun, processes: Processes) -> int:
         learner_threads=_threads(run, processes),
         deterministic=run.options.torch_deterministic,
     )
-    notices = run.notices
-    if run.checkpoint is not None:  # refused before the run folder is touched
-        seed = processes.agree(lambda: _check_resumption(run, spec, processes))
-        if seed != run.seed:
-            notices += (f"going on with the random numbers of seed {seed}, the checkpoint's",)
-            run, spec = dataclasses.replace(run, seed=seed), dataclasses.replace(spec, seed=seed)
-    processes.agree(lambda: check_memory(spec, processes=processes.local_size))
-    if processes.is_first:
-        _print(notices + _hints(run, spec.threads, processes.local_size))
-        write_run_files(run.folder, run_arguments(run, processes.size), run.params.dump())
+
+
+def _train_in_folder(run: ResolvedRun, spec: TrainingSpec, processes: Processes) -> int:
+    from dexhand_env.rl.console import ConsoleLog
+    from dexhand_env.rl.divergence import TrainingDiverged, divergence_message
+    from dexhand_env.rl.memory_check import running_out_is_a_mistake
+    from dexhand_env.rl.training import run_training
+
+    arguments = run_arguments(run, processes.size)
     log, quiet = run.folder / "train.log", not processes.is_first
     with contextlib.ExitStack() as around:
         watching = around.enter_context(watcher(run, "training", may_wait=processes.size == 1))
         console = around.enter_context(ConsoleLog(log, run.params.config.max_epochs, run.options.log_interval, quiet))
-        logger.info(f"training {run.task.task} in {run.folder}, seed {run.seed}")
+        recorded = not processes.is_first
+
+        def start() -> None:
+            console.open_file()
+            logger.info(f"training {run.task.task} in {run.folder}, seed {run.seed}")
+
+        def after_iteration(row: dict[str, float], agent: DexHandAgent) -> None:
+            nonlocal recorded
+            if not recorded:  # a run that fails before its first iteration replaces no other one's records
+                write_run_files(run.folder, arguments, run.params.dump())
+                recorded = True
+            console.after_iteration(row, agent)
+
         try:
             with running_out_is_a_mistake(spec):
-                result = run_training(spec, run.folder, run.checkpoint, console.after_iteration, processes, watching)
+                result = run_training(spec, run.folder, run.checkpoint, after_iteration, processes, watching, start)
         except TrainingDiverged as error:
             logger.error(divergence_message(error, run.folder, run.checkpoint))
             return 1

@@ -28,6 +28,10 @@ class Section(BaseModel):
         """The section as plain JSON types, without absent optional keys; validating it again gives an equal section."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
+    def record(self) -> Dict[str, Any]:
+        """The section as plain JSON types, absent optional keys as null, so that it holds over any defaults."""
+        return self.model_dump(mode="json", by_alias=True)
+
 
 #: More names than this are not listed in an error, where the nearest one is known.
 MANY = 14

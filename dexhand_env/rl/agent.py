@@ -40,6 +40,10 @@ class DexHandAgent(PPO):
         device: where the learner runs.
         processes: those that train this policy together, each on an environment of its own; the first one writes.
         curriculum: at whose level the environment is; None where the configuration stays as it is.
+        returns_digest: of what decides returns; kept in checkpoints.
+
+    Attributes:
+        same_returns: whether returns mean the same as in the checkpoint that training goes on from.
     """
 
     writer: Any
@@ -54,6 +58,7 @@ class DexHandAgent(PPO):
         device: torch.device,
         processes: Processes = ALONE,
         curriculum: Optional[CurriculumProgress] = None,
+        returns_digest: str = "",
     ) -> None:
         self._processes = processes
         self._curriculum = curriculum
@@ -69,21 +74,21 @@ class DexHandAgent(PPO):
             num_actors=env.num_envs,
             games_to_track=env.num_envs,
             device=str(device),
-            train_dir=str(folder.parent),
             full_experiment_name=folder.name,
             reward_shaper=DefaultRewardsShaper(**config["reward_shaper"]),
             features={"observer": StatisticsObserver(self.statistics)},
             print_stats=False,
         )
         # rl_games prints as it is made; what it says stands in args.yaml and train_config.yaml.
-        # It also makes folders and a TensorBoard file, which are not wanted of other processes than the first.
+        # It also makes folders and a TensorBoard file, which are wanted once training begins and not before.
         with contextlib.redirect_stdout(io.StringIO()), tempfile.TemporaryDirectory() as nowhere:
-            if not processes.is_first:
-                config["train_dir"] = nowhere
+            config["train_dir"] = nowhere
             super().__init__("run", {**params, "config": config})
+            self.writer.close()
             self._learn_together()
+        self._write_to(SummaryWriter(write_to_disk=False))
         self._env = env
-        self._checkpoint_folder = folder / "nn"
+        self._folder = folder
         self._policy_description = {
             "task": task,
             "seed": seed,
@@ -92,7 +97,10 @@ class DexHandAgent(PPO):
             "num_actions": env.num_actions,
             "normalize_input": bool(self.normalize_input),
             "normalize_value": bool(self.normalize_value),
+            "first_learning_rate": params["config"]["learning_rate"],
+            "returns_digest": returns_digest,
         }
+        self.same_returns = True
         self.best_return = float("-inf")
         self.training_seconds = 0.0
         self.training_cpu_seconds = 0.0
@@ -112,11 +120,17 @@ class DexHandAgent(PPO):
             self._processes.join_normalisers(network.model)
         if self.normalize_value:
             self.value_mean_std = networks[-1].model.value_mean_std
-        if not self._processes.is_first:
-            self.writer.close()
-            self.writer = SummaryWriter(write_to_disk=False)
-            if self.has_central_value:
-                self.central_value_net.writter = self.writer
+
+    def open_folder(self) -> None:
+        """Make the run folder with its parts, TensorBoard's file among them; only the first process writes there."""
+        if self._processes.is_first:
+            (self._folder / "nn").mkdir(parents=True, exist_ok=True)
+            self._write_to(SummaryWriter(str(self._folder / "summaries")))
+
+    def _write_to(self, writer: SummaryWriter) -> None:
+        self.writer = writer
+        if self.has_central_value:
+            self.central_value_net.writter = writer
 
     def _choose_device_learning(self) -> None:
         """On a GPU a minibatch is a CUDA graph, the talk of several included. Mixed precision asks the CPU anyhow."""
@@ -135,7 +149,6 @@ class DexHandAgent(PPO):
             "iteration": self.epoch_num,
             "frames": self.frame,
             "learning_rate": float(self.last_lr),
-            "entropy_coefficient": float(self.entropy_coef),
             "best_return": self.best_return,
             "statistics": self.statistics.get_state(),
             **({} if self._curriculum is None else {"curriculum": self._curriculum.get_state()}),
@@ -172,25 +185,30 @@ class DexHandAgent(PPO):
         """Write a checkpoint under ``nn/<fn>``. For all processes."""
         state = self.get_full_state_weights()
         if self._processes.is_first:
-            save_checkpoint(self._checkpoint_folder / fn, state)
+            save_checkpoint(self._folder / "nn" / fn, state)
 
     def set_full_state_weights(self, weights: Dict[str, Any], set_epoch: bool = True) -> None:
         """Go on from what ``get_full_state_weights`` gave."""
         self.model.load_state_dict(weights["model"])
-        self.optimizer.load_state_dict(weights["optimizer"])
-        if self.has_central_value:
-            critic = self.central_value_net
-            critic.load_state_dict(weights["critic"])
-            critic.optimizer.load_state_dict(weights["critic_optimizer"])
-            for name, value in weights["critic_progress"].items():
-                setattr(critic, name, value)
         self.epoch_num = weights["iteration"]
         self.frame = weights["frames"]
-        self.last_lr = weights["learning_rate"]
-        self.entropy_coef = weights["entropy_coefficient"]
+        if self.is_adaptive_lr or self.linear_lr:  # a constant one is the configuration's
+            self.last_lr = weights["learning_rate"]
+        _load_moments(self.optimizer, weights["optimizer"], self.last_lr)
+        if self.has_central_value:
+            critic, progress = self.central_value_net, weights["critic_progress"]
+            critic.load_state_dict(weights["critic"])
+            critic.epoch_num, critic.frame = progress["epoch_num"], progress["frame"]
+            kept = critic.linear_lr or critic.lr == progress["lr"]
+            critic.lr = progress["lr"] if kept else critic.lr
+            _load_moments(critic.optimizer, weights["critic_optimizer"], None if kept else critic.lr)
         self._choose_device_learning()  # once more, for loading has replaced the optimizer's state
         self.best_return = weights["best_return"]
         self.statistics.set_state(weights["statistics"])
+        digest = self._policy_description["returns_digest"]
+        self.same_returns = weights.get("returns_digest", digest) == digest
+        if not self.same_returns:
+            self._begin_returns_anew()
         if self._curriculum is not None:
             self._curriculum.set_state(weights["curriculum"])
             self._env.use(self._curriculum.config)
@@ -202,12 +220,16 @@ class DexHandAgent(PPO):
 
     # Training
 
-    def train(self, after_iteration: AfterIteration = lambda row: False) -> bool:
+    def train(
+        self,
+        after_iteration: AfterIteration = lambda row: False,
+        before_save: Callable[[], None] = lambda: None,
+    ) -> bool:
         """Iterate until ``max_epochs`` iterations are done in total, or ``after_iteration`` says stop.
 
         A checkpoint is written every ``save_frequency`` iterations and after the last; ``checkpoint_best.pth``
         whenever the mean return of the latest num_envs episodes exceeds every earlier one. For all processes, whose
-        ``after_iteration`` must say the same.
+        ``after_iteration`` must say the same. ``before_save`` is called before each checkpoint is written.
 
         Returns:
             Whether ``after_iteration`` said stop.
@@ -222,9 +244,10 @@ class DexHandAgent(PPO):
         while self.epoch_num < self.max_epochs:
             row = self._iterate()
             stop = after_iteration(row)
-            self._save_best(row)
+            self._save_best(row, before_save)
             last = stop or self.epoch_num >= self.max_epochs
             if last or (self.save_freq > 0 and self.epoch_num % self.save_freq == 0):
+                before_save()
                 self.save(checkpoint_name(self.epoch_num))
             if stop:
                 return True
@@ -294,9 +317,12 @@ class DexHandAgent(PPO):
         """
         if self._curriculum is not None and self._curriculum.advance():
             self._env.use(self._curriculum.config)
-            # Returns of easier episodes say nothing about those to come.
-            self.best_return = float("-inf")
-            self.statistics.forget_recent()
+            self._begin_returns_anew()  # those of easier episodes say nothing about those to come
+
+    def _begin_returns_anew(self) -> None:
+        """Compare no return of an episode that has begun with those of later ones."""
+        self.best_return = float("-inf")
+        self.statistics.forget_recent(self._env.max_episode_steps)
 
     def _count_for_curriculum(self) -> Dict[str, int]:
         """Count the episodes of the iteration that ends; gives its column of the history."""
@@ -328,12 +354,30 @@ class DexHandAgent(PPO):
         if what is not None:
             raise TrainingDiverged(what, self.epoch_num)
 
-    def _save_best(self, row: Dict[str, float]) -> None:
+    def _save_best(self, row: Dict[str, float], before_save: Callable[[], None]) -> None:
         recent = self.statistics.recent()
-        if "return" in row and recent is not None and recent.episode_return > self.best_return:
+        if "return" not in row or recent is None or self.epoch_num < self.save_best_after:
+            return
+        if recent.episode_return > self.best_return:
             self.best_return = recent.episode_return
-            if self.epoch_num >= self.save_best_after:
-                self.save(BEST)
+            before_save()
+            self.save(BEST)
+
+
+def _load_moments(optimizer: torch.optim.Optimizer, state: Dict[str, Any], rate: Optional[float] = None) -> None:
+    """Give an optimizer the state of a checkpoint, with the weight decay of the configuration.
+
+    Args:
+        optimizer: as the configuration makes it.
+        state: of the checkpoint.
+        rate: a learning rate other than the checkpoint's.
+    """
+    decays = [group["weight_decay"] for group in optimizer.param_groups]
+    optimizer.load_state_dict(state)
+    for group, decay in zip(optimizer.param_groups, decays):
+        group["weight_decay"] = decay
+        if rate is not None:
+            group["lr"] = rate
 
 
 def _on_cpu(state: Any) -> Any:

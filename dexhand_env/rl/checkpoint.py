@@ -29,7 +29,6 @@ TRAINING_KEYS: Dict[str, type] = {
     "seed": int,
     "optimizer": dict,
     "learning_rate": float,
-    "entropy_coefficient": float,
     "best_return": float,
     "statistics": dict,
     "env_state": dict,
@@ -50,10 +49,17 @@ def numbered_checkpoints(folder: Path) -> List[Tuple[int, Path]]:
     return sorted((int(match.group(1)), path) for match, path in found if match)
 
 
-def latest_checkpoint(folder: Path) -> Optional[Path]:
-    """The numbered checkpoint of the last iteration, None where there is none."""
-    numbered = numbered_checkpoints(folder)
-    return numbered[-1][1] if numbered else None
+def latest_checkpoint(folder: Path, best_first: bool = False) -> Optional[Path]:
+    """The numbered checkpoint of the last iteration, else the best one, else None.
+
+    Args:
+        folder: of checkpoints.
+        best_first: the best one, if there is one, comes before the numbered ones.
+    """
+    numbered, best = numbered_checkpoints(folder), folder / BEST
+    if numbered and not (best_first and best.is_file()):
+        return numbered[-1][1]
+    return best if best.is_file() else None
 
 
 def good_iteration(path: Path) -> Optional[int]:
@@ -78,26 +84,27 @@ def scheduled_checkpoints(every: int, total: int) -> List[int]:
     return sorted({*range(every, total + 1, every), total})
 
 
-def resume_point(folder: Path, scheduled: List[int], save_best_after: int) -> Optional[Path]:
+def resume_point(folder: Path, scheduled: List[int]) -> Optional[Path]:
     """The latest checkpoint from which training leaves all files that it would have left without a break.
 
-    None of the scheduled ones may be missing before it, nor the best one if it may have been written by then.
+    None of the scheduled ones may be missing up to there, nor the best one if it had been written by then.
 
     Raises:
         UserError: the latest one is damaged.
     """
-    numbered = numbered_checkpoints(folder)
+    numbered, best = numbered_checkpoints(folder), folder / BEST
     missing = set(scheduled) - {iteration for iteration, _ in numbered}
-    has_best = (folder / BEST).exists()
-    for iteration, path in reversed(numbered):
-        if missing and iteration > min(missing):
+    reached = good_iteration(best) if best.is_file() else None
+    found = numbered if reached is None else sorted([(reached, best), *numbered], key=lambda each: each[0])
+    for iteration, path in reversed(found):
+        if missing and iteration >= min(missing):
             continue
         try:
             state = load_checkpoint(path)
         except UserError as error:
             remedy = "an undamaged one, or none: delete it, and training goes on from the one before"
             raise UserError(f"checkpoint {path}", "is damaged", remedy) from error
-        if has_best or iteration < save_best_after or state.get("best_return") == float("-inf"):
+        if best.exists() or state.get("best_return") == float("-inf"):
             return path
     return None
 

@@ -36,7 +36,7 @@ def log_line(row: Dict[str, float], recent: Any) -> str:
 
 
 class ConsoleLog:
-    """Logs to the console and to ``path`` while the context lasts; ``quiet`` logs nowhere.
+    """Logs to the console while the context lasts, and to ``path`` from ``open_file`` on; ``quiet`` logs nowhere.
 
     Args:
         path: train.log; lines are appended.
@@ -62,14 +62,19 @@ class ConsoleLog:
         logger.remove()
         if self._quiet:
             return self
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        line = "{time:YYYY-MM-DD HH:mm:ss} {message}"
-        # Without catch a full disk ends the run with a line of ours, with it each log line with loguru's page.
-        self._sinks.append(logger.add(self._path, format=line, level="INFO", catch=False))
         self._sinks.append(logger.add(self._print, format="{message}", level="INFO"))
         if self._progress is not None:
             self._progress.start()
         return self
+
+    def open_file(self) -> None:
+        """Log to the file too, which is this run's from here on: a program that is refused writes no line into it."""
+        if self._quiet:
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        line = "{time:YYYY-MM-DD HH:mm:ss} {message}"
+        # Without catch a full disk ends the run with a line of ours, with it each log line with loguru's page.
+        self._sinks.append(logger.add(self._path, format=line, level="INFO", catch=False))
 
     def __exit__(
         self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]

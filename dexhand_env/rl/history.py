@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, List, Optional
 
 from dexhand_env.files import write_text
 
@@ -14,15 +14,19 @@ class History:
     """Rows of a training run, on disk whenever :meth:`write` was called.
 
     Args:
-        path: the CSV file; rows that are already there are kept up to ``last_iteration``.
+        path: the CSV file.
         last_iteration: iteration of the checkpoint that training goes on from, 0 for a fresh run.
+        earlier: the history of the run that the checkpoint lies in, whose rows up to ``last_iteration`` are kept; by
+            default ``path`` itself.
     """
 
-    def __init__(self, path: Path, last_iteration: int = 0) -> None:
+    def __init__(self, path: Path, last_iteration: int = 0, earlier: Optional[Path] = None) -> None:
         self._path = path
+        self._has_news = False
         self._rows: List[Dict[str, str]] = []
-        if last_iteration and path.is_file():
-            with path.open(newline="", encoding="utf-8") as stream:
+        source = earlier or path
+        if last_iteration and source.is_file():
+            with source.open(newline="", encoding="utf-8") as stream:
                 rows = list(csv.DictReader(stream))
             self._rows = [row for row in rows if int(row["iteration"]) <= last_iteration]
 
@@ -32,12 +36,15 @@ class History:
 
     def append(self, row: Dict[str, float]) -> None:
         """Add a row; numbers are written with six significant digits."""
+        self._has_news = True
         self._rows.append(
             {key: f"{value:.6g}" if isinstance(value, float) else str(value) for key, value in row.items()}
         )
 
     def write(self) -> None:
-        """Replace the file by all rows."""
+        """Replace the file by all rows; nothing happens before a row was added."""
+        if not self._has_news:
+            return
         columns: Dict[str, None] = {}
         for row in self._rows:
             columns.update(dict.fromkeys(row))

@@ -55,6 +55,7 @@ class TrainingStatistics:
         self._outcome_ids = torch.arange(len(self._outcome_names), device=device)
         # The EPISODE_SUMS of past iterations, latest last.
         self._window: Deque[Tuple[float, ...]] = deque()
+        self._wait_steps = 0  # control steps until episodes that end enter the window
         self.finished_episodes = 0
         self.latest: Optional[EpisodeMeans] = None
         self._clear()
@@ -93,12 +94,14 @@ class TrainingStatistics:
         sums = tuple(totals.pop(name) for name in EPISODE_SUMS)
         row: Dict[str, float] = {}
         means = self.latest = self._means([sums])
+        comparable, self._wait_steps = self._wait_steps <= 0, max(self._wait_steps - self._steps, 0)
         if means is not None:
             row["return"] = means.episode_return
             row["success_rate"] = means.success_rate
             row["episode_length"] = means.length_steps
             self.finished_episodes += means.episodes
-            self._remember(sums)
+            if comparable:
+                self._remember(sums)
         for name, total in totals.items():
             if not name.startswith("termination/"):
                 row[name] = total / self._processes.size / self._steps
@@ -136,15 +139,26 @@ class TrainingStatistics:
         means = self._means(self._window)
         return means if means is not None and means.episodes >= self._num_envs else None
 
-    def forget_recent(self) -> None:
-        """Let :meth:`recent` begin anew, as where what comes cannot be compared with what was."""
+    def forget_recent(self, episode_steps: int) -> None:
+        """Let :meth:`recent` begin anew, since returns to come mean something else than those so far.
+
+        Args:
+            episode_steps: the most control steps of an episode. Those that run now end within as many, and count as
+                little as those that have ended.
+        """
         self._window.clear()
+        self._wait_steps = episode_steps
 
     def get_state(self) -> Dict[str, List]:
         """Plain values for a checkpoint; call between iterations."""
-        return {"window": [list(entry) for entry in self._window], "finished_episodes": [self.finished_episodes]}
+        return {
+            "window": [list(entry) for entry in self._window],
+            "finished_episodes": [self.finished_episodes],
+            "wait_steps": [self._wait_steps],
+        }
 
     def set_state(self, state: Dict[str, List]) -> None:
         """Restore what ``get_state`` gave."""
         self._window = deque(tuple(entry) for entry in state["window"])
         self.finished_episodes = int(state["finished_episodes"][0])
+        self._wait_steps = int(state.get("wait_steps", [0])[0])

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
+import json
 import random
 import signal
 from pathlib import Path
-from typing import Any, Callable, ContextManager, Dict, Iterator, Optional
+from typing import Any, Callable, Dict, Iterator, Optional
 
 import numpy as np
 import torch
 
 from dexhand_env.config.physics import Physics
+from dexhand_env.config.registry import registration
 from dexhand_env.env.randomness import TrainingRandomness
 from dexhand_env.env.vec_env import Watcher
 from dexhand_env.errors import UserError
-from dexhand_env.files import exclusive, needing_space
+from dexhand_env.files import needing_space
 from dexhand_env.rl.agent import DexHandAgent
 from dexhand_env.rl.checkpoint import TRAINING_KEYS, load_checkpoint
 from dexhand_env.rl.curriculum import CurriculumProgress
 from dexhand_env.rl.distributed import ALONE, Processes
 from dexhand_env.rl.events import write_events_at_once
 from dexhand_env.rl.history import History
+from dexhand_env.rl.run_folder import HISTORY, run_lock, set_aside
 from dexhand_env.tasks.registry import make_env, observation_sizes
 
 
@@ -53,6 +57,14 @@ class TrainingSpec:
     learner_threads: int = 1
     deterministic: bool = False
 
+    @property
+    def returns_digest(self) -> str:
+        """A digest of all that decides what an episode's return is: the task's configuration and code, and physics."""
+        task = {key: value for key, value in self.task.record().items() if key != "sim"}
+        digest = hashlib.sha256(json.dumps([task, self.physics.record()], sort_keys=True).encode())
+        digest.update(registration(self.task.task).source.read_bytes())
+        return digest.hexdigest()
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainingResult:
@@ -78,7 +90,7 @@ def seed_everything(seed: int, threads: int, deterministic: bool) -> None:
 
 @contextlib.contextmanager
 def interruptible(on_signal: Callable[[], None] = lambda: None) -> Iterator[Callable[[], bool]]:
-    """Gives a function that says whether Ctrl-C or SIGTERM has come; the iteration that runs is finished first."""
+    """Gives a function that says whether Ctrl-C, SIGTERM or SIGHUP has come; the iteration is finished first."""
     received = []
     previous = {}
 
@@ -86,8 +98,10 @@ def interruptible(on_signal: Callable[[], None] = lambda: None) -> Iterator[Call
         received.append(True)
         on_signal()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        previous[number] = signal.signal(number, note)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        ignored = number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN  # nohup
+        if not ignored:
+            previous[number] = signal.signal(number, note)
     try:
         yield lambda: bool(received)
     finally:
@@ -109,7 +123,9 @@ def make_agent(
     )
     config = spec.task if curriculum is None else curriculum.config
     env = make_env(config, spec.physics, spec.num_envs, randomness, spec.sim_device, spec.threads, watcher=watcher)
-    return DexHandAgent(spec.params, env, spec.task.task, spec.seed, folder, device, processes, curriculum)
+    return DexHandAgent(
+        spec.params, env, spec.task.task, spec.seed, folder, device, processes, curriculum, spec.returns_digest
+    )
 
 
 def check_resumable(state: Dict[str, Any], spec: TrainingSpec, where: str, processes: int = 1) -> None:
@@ -143,6 +159,12 @@ def check_resumable(state: Dict[str, Any], spec: TrainingSpec, where: str, proce
     if ("curriculum" in state) != has_curriculum:
         found, allowed = ("without", "with") if has_curriculum else ("with", "without")
         raise UserError(where, f"was trained {found} a curriculum", f"a checkpoint {allowed} one")
+    began_with, rate = state.get("first_learning_rate"), params["config"]["learning_rate"]
+    if began_with not in (None, rate) and params["config"]["lr_schedule"] == "adaptive":
+        found = f"{rate}, but lr_schedule adaptive goes on from the checkpoint's {state['learning_rate']:.3g}"
+        raise UserError(
+            "params.config.learning_rate", found, f"{began_with}, which it began with, or lr_schedule constant"
+        )
     worlds = len(state["env_state"].get("lengths", ()))
     if worlds != spec.num_envs:
         raise UserError(where, f"was written with --num-envs {worlds}", f"--num-envs {worlds} to go on from it")
@@ -159,16 +181,21 @@ def run_training(
     on_iteration: Callable[[Dict[str, float], DexHandAgent], None] = lambda row, agent: None,
     processes: Processes = ALONE,
     watcher: Optional[Watcher] = None,
+    on_start: Callable[[], None] = lambda: None,
 ) -> TrainingResult:
     """Train in ``folder`` until ``max_epochs`` iterations are done in total.
+
+    Nothing is written before the folder is locked and the checkpoint restored; nothing that an earlier training left
+    is changed before the first iteration has gone well.
 
     Args:
         spec: what to train.
         folder: the run folder; gets ``nn/``, ``summaries/`` and ``history.csv``.
         resume_from: a checkpoint to go on from, exactly as if there had been no break (CPU).
-        on_iteration: called after each iteration with its row of the history.
+        on_iteration: called after each iteration with its row of the history, before its checkpoint is written.
         processes: those that train together; each calls this function, and the first one writes.
         watcher: is shown every step and every iteration of this process, and changes neither.
+        on_start: called when training begins, the first time that anything may be written.
 
     Raises:
         UserError: a checkpoint that does not fit, another program that trains in the folder, or a full disk.
@@ -189,12 +216,11 @@ def run_training(
                 _restore(agent, state, where)
             return agent
 
-        return _run(processes.agree(prepare), folder, on_iteration, processes, watcher or Watcher())
-
-
-def run_lock(folder: Path) -> ContextManager[None]:
-    """Keep two processes out of one run folder (see :func:`dexhand_env.files.exclusive`)."""
-    return exclusive(folder / ".lock", str(folder), "trains in this folder")
+        agent = processes.agree(prepare)
+        agent.open_folder()
+        on_start()
+        earlier = None if resume_from is None else resume_from.parent.with_name(HISTORY)
+        return _run(agent, folder, earlier, on_iteration, processes, watcher or Watcher())
 
 
 def _restore(agent: DexHandAgent, state: Dict[str, Any], where: str) -> None:
@@ -208,27 +234,29 @@ def _restore(agent: DexHandAgent, state: Dict[str, Any], where: str) -> None:
 def _run(
     agent: DexHandAgent,
     folder: Path,
+    earlier: Optional[Path],
     on_iteration: Callable[[Dict[str, float], DexHandAgent], None],
     processes: Processes,
     watcher: Watcher,
 ) -> TrainingResult:
     write_events_at_once(agent.writer)
-    history = History(folder / "history.csv", agent.epoch_num)
+    begun_at = agent.epoch_num
+    history = History(folder / HISTORY, begun_at, earlier)
     agent.training_seconds, agent.training_cpu_seconds = history.latest("seconds"), history.latest("cpu_seconds")
     write_history = history.write if processes.is_first else lambda: None
 
     with interruptible(watcher.let_go) as interrupted, processes.watch():
 
         def after_iteration(row: Dict[str, float]) -> bool:
+            if processes.is_first and agent.epoch_num == begun_at + 1:
+                set_aside(folder, begun_at, agent.same_returns)
             history.append(row)
             on_iteration(row, agent)
             watcher.after_iteration(row)
-            if agent.epoch_num % max(agent.save_freq, 1) == 0:
-                write_history()
             return processes.any(interrupted())
 
         try:
-            stopped = agent.train(after_iteration) and agent.epoch_num < agent.max_epochs
+            stopped = agent.train(after_iteration, write_history) and agent.epoch_num < agent.max_epochs
         finally:
             write_history()
         agent.end_learning()

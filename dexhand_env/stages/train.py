@@ -98,13 +98,15 @@ def train(experiment: str, seed: int) -> None:
             sources.append(COMPUTE_LOCK)
         folder = run_folder(experiment, seed, section, sources)
         scheduled = scheduled_checkpoints(params.config.save_frequency, params.config.max_epochs)
-        resume_from = resume_point(folder / "nn", scheduled, params.config.save_best_after)
+        resume_from = resume_point(folder / "nn", scheduled)
         where, quiet = f"{file}: train.num_envs", not processes.is_first
         processes.agree(lambda: check_memory(spec, where, processes.local_size))
         with ConsoleLog(folder / "train.log", params.config.max_epochs, quiet=quiet) as console:
             try:
                 with running_out_is_a_mistake(spec, where):
-                    result = run_training(spec, folder, resume_from, console.after_iteration, processes)
+                    result = run_training(
+                        spec, folder, resume_from, console.after_iteration, processes, on_start=console.open_file
+                    )
             except TrainingDiverged as error:
                 sys.exit(divergence_message(error, folder, resume_from))
         if result.interrupted:

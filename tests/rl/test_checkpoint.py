@@ -90,6 +90,10 @@ def test_numbers_are_read_from_names_in_order(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     assert [iteration for iteration, _ in numbered_checkpoints(tmp_path)] == [9, 20, 100]
     assert latest_checkpoint(tmp_path) == tmp_path / "checkpoint_100.pth"
+    assert latest_checkpoint(tmp_path, best_first=True) == tmp_path / BEST
+    for _, path in numbered_checkpoints(tmp_path):
+        path.unlink()
+    assert latest_checkpoint(tmp_path) == tmp_path / BEST
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
@@ -164,30 +168,33 @@ def test_the_schedule_ends_with_the_last_iteration(every: int, total: int, expec
 
 
 @pytest.mark.parametrize(
-    ("present", "best", "save_best_after", "expected"),
+    ("present", "best", "expected"),
     [
-        ([], False, 0, None),
-        ([10, 20], True, 0, 20),
-        ([10, 20, 27], True, 0, 27),  # interrupted
-        ([10, 30], True, 0, 10),  # 20 was deleted
-        ([20, 30], True, 0, None),
-        ([7, 20], True, 0, 7),  # an interruption before the one that was deleted
-        ([10, 20], False, 0, None),  # the best one was deleted
-        ([10, 20], False, 15, 10),  # it cannot have been written by then
-        ([10, 20], False, 25, 20),
+        ([], None, None),
+        ([10, 20], 5, 20),
+        ([10, 20, 27], 5, 27),  # interrupted
+        ([10, 30], 5, 10),  # 20 was deleted
+        ([20, 30], 15, None),
+        ([7, 20], 5, 7),  # an interruption before the one that was deleted
+        ([10, 20], None, None),  # the best one was deleted
+        ([], 5, BEST),  # killed before the first numbered one
+        ([10, 20], 25, BEST),
+        ([10, 20], 30, 20),  # the best one would do, but the numbered one of its iteration is missing
+        ([10], 25, 10),
     ],
 )
 def test_training_goes_on_where_nothing_is_missing(
-    tmp_path: Path, present: list[int], best: bool, save_best_after: int, expected: int | None
+    tmp_path: Path, present: list[int], best: int | None, expected: int | str | None
 ) -> None:
     for iteration in present:
-        save_checkpoint(tmp_path / checkpoint_name(iteration), {**STATE, "best_return": 1.0})
-    if best:
-        save_checkpoint(tmp_path / BEST, STATE)
-    found = resume_point(tmp_path, scheduled_checkpoints(10, 30), save_best_after)
-    assert found == (None if expected is None else tmp_path / checkpoint_name(expected))
+        save_checkpoint(tmp_path / checkpoint_name(iteration), {**STATE, "iteration": iteration, "best_return": 1.0})
+    if best is not None:
+        save_checkpoint(tmp_path / BEST, {**STATE, "iteration": best, "best_return": 1.0})
+    name = checkpoint_name(expected) if isinstance(expected, int) else expected
+    found = resume_point(tmp_path, scheduled_checkpoints(10, 30))
+    assert found == (None if name is None else tmp_path / name)
 
 
-def test_without_a_finished_episode_there_is_no_best_one_to_miss(tmp_path: Path) -> None:
+def test_without_a_best_return_there_is_no_best_one_to_miss(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / checkpoint_name(10), STATE)
-    assert resume_point(tmp_path, [10, 20], 0) == tmp_path / checkpoint_name(10)
+    assert resume_point(tmp_path, [10, 20]) == tmp_path / checkpoint_name(10)

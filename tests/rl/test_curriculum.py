@@ -21,7 +21,7 @@ from dexhand_env.config.registry import load_task
 from dexhand_env.env.vec_env import DexHandEnv, Step, Watcher
 from dexhand_env.errors import UserError
 from dexhand_env.rl.agent import DexHandAgent
-from dexhand_env.rl.checkpoint import BEST, TRAINING_KEYS, checkpoint_name, load_checkpoint, save_checkpoint
+from dexhand_env.rl.checkpoint import TRAINING_KEYS, checkpoint_name, load_checkpoint, save_checkpoint
 from dexhand_env.rl.console import log_line
 from dexhand_env.rl.curriculum import CurriculumProgress
 from dexhand_env.rl.statistics import EpisodeMeans
@@ -142,14 +142,6 @@ def test_it_goes_on_bit_for_bit_wherever_it_broke(eased: Run, tmp_path: Path, br
         path = tmp_path / "run" / "nn" / checkpoint_name(iteration)
         found, expected = (load_checkpoint(each, TRAINING_KEYS) for each in (path, eased.checkpoint(iteration)))
         assert differences(found, expected) == []
-
-
-def test_the_best_checkpoint_is_that_of_the_last_level(eased: Run) -> None:
-    """Easier episodes return more, and say nothing about the later ones."""
-    best = load_checkpoint(eased.folder / "nn" / BEST, TRAINING_KEYS)
-    returns = [recent.episode_return for recent, level in zip(eased.recent, eased.levels) if recent and level == 2]
-    assert best["curriculum"]["level"] == 2
-    assert best["best_return"] == max(returns) < eased.ended[0].episode_return
 
 
 def test_the_level_is_in_the_history_in_tensorboard_and_on_the_console(eased: Run) -> None:
