@@ -128,5 +128,5 @@ def recorded_run(checkpoint: Path) -> Optional[RecordedRun]:
 
 def write_run_files(folder: Path, arguments: RunArguments, params: dict[str, Any]) -> None:
     """args.yaml, and train_config.yaml, which is usable as ``--train-config``."""
-    write_text(folder / ARGS_FILE, yaml.safe_dump(arguments.dump(), sort_keys=False, width=1000))
+    write_text(folder / ARGS_FILE, yaml.safe_dump(arguments.record(), sort_keys=False, width=1000))
     write_text(folder / TRAIN_CONFIG_FILE, yaml.safe_dump({"params": params}, sort_keys=False))

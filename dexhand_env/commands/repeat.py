@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dexhand_env.commands.options import ResolvedRun
-from dexhand_env.commands.recorded_run import REMEMBERED
+from dexhand_env.commands.recorded_run import REMEMBERED, recorded_run
 from dexhand_env.config.ppo import PPOParams, load_ppo
 from dexhand_env.config.registry import find_task, load_task
 from dexhand_env.rl.run_folder import TRAIN_CONFIG_FILE
@@ -77,8 +77,9 @@ def repeating_command(run: ResolvedRun, values: Mapping[str, Any]) -> str:
     changes = changed_values(load_task(find_task(run.options.task)).record(), values["task_config"])
     if values["began_from"] is not None:
         words += ["--checkpoint", values["began_from"], "--experiment-name", f"{run.folder.name}_again"]
-        if run.earlier is not None:  # whose values would count where the command says nothing
-            changes = sorted({*changes, *changed_values(run.earlier.arguments.task_config, values["task_config"])})
+        origin = recorded_run(Path(values["began_from"]))
+        if origin is not None:  # its values would count where the command says nothing
+            changes = sorted({*changes, *changed_values(origin.arguments.task_config, values["task_config"])})
     return shlex.join([*words, *changes])
 
 

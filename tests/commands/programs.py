@@ -26,7 +26,12 @@ def shell(folder: Path, command: str) -> subprocess.CompletedProcess[str]:
 
 
 def _run(folder: Path, command: list[str], python_path: list[Path]) -> subprocess.CompletedProcess[str]:
-    environment = {
+    environment = _environment(python_path)
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def _environment(python_path: list[Path]) -> dict[str, str]:
+    return {
         **os.environ,
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "PYTHONPATH": os.pathsep.join(str(path) for path in python_path),
@@ -34,12 +39,18 @@ def _run(folder: Path, command: list[str], python_path: list[Path]) -> subproces
         "NO_COLOR": "1",
         "CUDA_VISIBLE_DEVICES": "",
     }
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
 def train(folder: Path, *options: str, installed: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """``python train.py <options>``."""
     return run(folder, str(ROOT / "train.py"), *options, installed=installed)
+
+
+def start_train(folder: Path, *options: str) -> subprocess.Popen[str]:
+    """The same in the background."""
+    command = [sys.executable, str(ROOT / "train.py"), *options]
+    environment, pipe = _environment([ROOT]), subprocess.PIPE
+    return subprocess.Popen(command, cwd=folder, env=environment, text=True, stdout=pipe, stderr=pipe)
 
 
 def files(folder: Path) -> dict[str, bytes]:
