@@ -160,8 +160,7 @@ class NewestPolicy:
         path = found[0]
         state = load_checkpoint(path)
         policy = Policy(state, self._env.device, f"checkpoint {path}")
-        sizes = self._env.observation_sizes
-        policy.check(self._run.task.task, sizes["policy"], self._env.num_actions, f"checkpoint {path}")
+        policy.check(self._run.task.task, self._env.interface)
         self._playing = f"{path}, iteration {state['iteration']}"
         print(f"playing {self._playing}", flush=True)
         self._tap.note = self._playing

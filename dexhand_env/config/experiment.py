@@ -243,6 +243,8 @@ def _variant(name: str, entry: TaskEntry, file: ExperimentFile, layer: Layer, tr
             raise UserError(stack.where((key,)), "this key is not taken: the policy was trained with it")
     values = {**merge(file.env, overrides), "curriculum": None}
     task = load_task(entry, Layer(layer.source, values, layer.section(*path).marks, path))
+    if task.hand.side != trained.hand.side:
+        raise UserError(stack.where(("hand", "side")), "this key is not taken: the policy was trained with it")
     if task == without_curriculum(trained):
         raise UserError(stack.where(()), "changes nothing", "overrides of the task's configuration")
     _refuse_what_is_drawn(overrides, task, stack)

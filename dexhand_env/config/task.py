@@ -158,10 +158,15 @@ class TaskConfig(Section):
         """Whether the names of observations and rewards have been checked by now; else making the task does it."""
         return self.OBSERVATION_KEYS is not None and self.REWARD_NAMES is not None
 
-    def observation_length(self, part: Literal["policy", "critic"]) -> Optional[int]:
-        """The number of values in the observation of the policy, or in what only the critic sees; None where only the
+    def observation_lengths(self, part: Literal["policy", "critic"]) -> Optional[Tuple[int, ...]]:
+        """The number of values under each key of the policy, or of what only the critic sees; None where only the
         task's code knows."""
         if self.OBSERVATION_KEYS is None:
             return None
         lengths = (self.OBSERVATION_KEYS[key][1] for key in getattr(self.observations, part))
-        return sum(self.actions.num_actions if length is None else length for length in lengths)
+        return tuple(self.actions.num_actions if length is None else length for length in lengths)
+
+    def observation_length(self, part: Literal["policy", "critic"]) -> Optional[int]:
+        """The sum of ``observation_lengths``, None where only the task's code knows."""
+        lengths = self.observation_lengths(part)
+        return None if lengths is None else sum(lengths)

@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Optional
 
 import torch
 
+from dexhand_env.env.interface import PolicyInterface, interface_of
 from dexhand_env.env.randomisation import DomainRandomisation
 from dexhand_env.env.randomness import EpisodeRandomness
 from dexhand_env.env.rewards import RewardSum, RewardTerms
@@ -95,6 +96,7 @@ class DexHandEnv:
         self.device = sim.device
         self.num_actions = hand.controls.num_actions
         self.max_episode_steps = config.episode_length_steps
+        self._config = config
         self._randomness = randomness
         self._auto_reset = auto_reset
         self._watcher = watcher or Watcher()
@@ -162,6 +164,12 @@ class DexHandEnv:
     def observation_sizes(self) -> Dict[str, int]:
         """Number of observations in each group."""
         return {group: values.shape[1] for group, values in self.observe().items()}
+
+    @property
+    def interface(self) -> PolicyInterface:
+        """What the observations and the actions mean."""
+        lengths = {group: [read().shape[1] for read in readers] for group, readers in self._groups.items()}
+        return interface_of(self._config, self.sim.control_dt_s, lengths)
 
     @property
     def active(self) -> torch.Tensor:

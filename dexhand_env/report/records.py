@@ -47,6 +47,13 @@ class ReportConfig(Recorded):
     differences: list[Difference] = []
 
 
+class OfSeed(Recorded):
+    """What a stage found for one training seed."""
+
+    experiment: str
+    seed: int
+
+
 class Candidate(Recorded):
     checkpoint: str
     iteration: int
@@ -56,7 +63,7 @@ class Candidate(Recorded):
     mean_return: float
 
 
-class Selection(Recorded):
+class Selection(OfSeed):
     """seed<k>/selection.json: every checkpoint that was played and the one chosen."""
 
     episodes: int
@@ -104,7 +111,7 @@ class Variant(Condition):
     changes: Annotated[list[Difference], Field(min_length=1)]
 
 
-class Evaluation(Recorded):
+class Evaluation(OfSeed):
     """seed<k>/evaluation.json."""
 
     checkpoint: str

@@ -13,6 +13,7 @@ from dexhand_env.report.episodes import FAILURE, EpisodeTable, Replays, read_epi
 from dexhand_env.report.records import (
     Evaluation,
     History,
+    OfSeed,
     ReportConfig,
     Selection,
     StageRun,
@@ -21,6 +22,7 @@ from dexhand_env.report.records import (
 )
 
 Content = TypeVar("Content")
+SeedRecord = TypeVar("SeedRecord", bound=OfSeed)
 
 
 @dataclass(frozen=True)
@@ -143,12 +145,23 @@ class _Reader:
         """Everything of one training seed."""
         train, select, evaluate = (f"{stage}-{{}}-{seed}" for stage in ("train", "select", "evaluate"))
         history = self._read(read_history, folder / "history.csv", train)
-        selection = self._read(lambda path: read_json(path, Selection), folder / "selection.json", select)
-        evaluation = self._read(lambda path: read_json(path, Evaluation), folder / "evaluation.json", evaluate)
+        selection = self._read(lambda path: self._own(path, Selection, seed), folder / "selection.json", select)
+        evaluation = self._read(lambda path: self._own(path, Evaluation, seed), folder / "evaluation.json", evaluate)
         episodes = self._read(lambda path: _episodes(path, evaluation), folder / "episodes.parquet", evaluate)
         replays = self._read(read_replays, folder / "replays.npz", evaluate)
         stages = self.stages(folder / "stages", seed)
         return SeedResults(seed, history, selection, evaluation, episodes, replays, stages)
+
+    def _own(self, path: Path, model: type[SeedRecord], seed: int) -> SeedRecord:
+        """A record of this experiment and this seed; another's, counted as this one's, would be counted twice.
+
+        Raises:
+            UserError: it is missing, damaged, or of another experiment or seed.
+        """
+        record = read_json(path, model)
+        if (record.experiment, record.seed) != (self._experiment, seed):
+            raise UserError(str(path), f"is of {record.experiment} seed {record.seed}")
+        return record
 
     def stages(self, folder: Path, seed: int | None) -> list[StageRun]:
         """Stage records in the order in which they ran; the report's own is left out, it describes an earlier page."""

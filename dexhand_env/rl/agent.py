@@ -91,6 +91,7 @@ class DexHandAgent(PPO):
         self._folder = folder
         self._policy_description = {
             "task": task,
+            "interface": (env.interface if self.has_central_value else env.interface.without_critic()).to_plain(),
             "seed": seed,
             "network": {key: params[key] for key in ("algo", "model", "network")},
             "observation_size": info["observation_space"].shape[0],

@@ -9,6 +9,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import torch
 
+from dexhand_env.env.interface import PolicyInterface, interface_from_plain
 from dexhand_env.errors import UserError
 from dexhand_env.files import write_bytes
 
@@ -138,3 +139,12 @@ def load_checkpoint(path: Path, keys: Mapping[str, type] = POLICY_KEYS) -> Dict[
     if missing:
         raise UserError(where, f"lacks {', '.join(missing)}", "a checkpoint written by train.py")
     return state
+
+
+def stored_interface(state: Mapping[str, Any], where: str) -> Optional[PolicyInterface]:
+    """What the observations and actions of a checkpoint's policy mean; None in an older file, which does not say.
+
+    Raises:
+        UserError: its description is damaged; ``where`` names the checkpoint.
+    """
+    return interface_from_plain(state["interface"], where) if "interface" in state else None

@@ -123,7 +123,7 @@ def play_episodes(
         seeds = range(first_seed + begin, first_seed + min(begin + worlds, episodes))
         randomness = NumberedEpisodes(seeds, torch.device(device))
         env = make_env(config, physics, len(seeds), randomness, device, threads, auto_reset=False, watcher=watcher)
-        policy.check(config.task, env.observation_sizes["policy"], env.num_actions, "checkpoint")
+        policy.check(config.task, env.interface)
         table, motion = _play(env, policy, np.array(seeds), record)
         tables.append(table)
         if motion is not None:

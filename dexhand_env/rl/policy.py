@@ -8,7 +8,9 @@ from typing import Any, Dict
 
 import torch
 
+from dexhand_env.env.interface import PolicyInterface, first_difference
 from dexhand_env.errors import UserError
+from dexhand_env.rl.checkpoint import stored_interface
 
 
 class Policy:
@@ -20,13 +22,15 @@ class Policy:
         where: names the checkpoint in errors.
 
     Raises:
-        UserError: weights that do not fit the network stored beside them.
+        UserError: weights that do not fit the network stored beside them, or a damaged description of its interface.
     """
 
     def __init__(self, state: Dict[str, Any], device: torch.device, where: str = "checkpoint") -> None:
         # rl_games takes seconds to import, so only what plays a policy pays for it.
         from rl_games.algos_torch.model_builder import ModelBuilder
 
+        self._where = where
+        self._interface = stored_interface(state, where)
         self.task: str = state["task"]
         self.num_actions: int = state["num_actions"]
         self.observation_size: int = state["observation_size"]
@@ -56,16 +60,19 @@ class Policy:
             )
         return torch.clamp(result["mus"], -1.0, 1.0)
 
-    def check(self, task: str, observation_size: int, num_actions: int, where: str) -> None:
-        """Refuse to play in an environment that the policy was not trained for.
+    def check(self, task: str, wanted: PolicyInterface) -> None:
+        """Refuse to play in an environment that the policy was not trained for; what its critic saw does not matter.
 
         Raises:
-            UserError: another task, or other numbers of observations or actions.
+            UserError: another task, or other observations or actions: the first difference. A checkpoint that does not
+                know its own is refused by their numbers.
         """
+        if self.task == task and self._interface is not None:
+            difference = first_difference(self._interface.without_critic(), wanted.without_critic())
+            if difference is not None:
+                raise UserError(self._where, *difference)
         found = (self.task, self.observation_size, self.num_actions)
-        if found != (task, observation_size, num_actions):
-            raise UserError(
-                where,
-                "was trained for {} with {} observations and {} actions".format(*found),
-                f"{task} with {observation_size} observations and {num_actions} actions",
-            )
+        needed = (task, wanted.observation_size, wanted.num_actions)
+        if found != needed:
+            said = "{} with {} observations and {} actions"
+            raise UserError(self._where, f"was trained for {said.format(*found)}", said.format(*needed))

@@ -16,18 +16,19 @@ import torch
 
 from dexhand_env.config.physics import Physics
 from dexhand_env.config.registry import registration
+from dexhand_env.env.interface import PolicyInterface, first_difference
 from dexhand_env.env.randomness import TrainingRandomness
 from dexhand_env.env.vec_env import Watcher
 from dexhand_env.errors import UserError
 from dexhand_env.files import needing_space
 from dexhand_env.rl.agent import DexHandAgent
-from dexhand_env.rl.checkpoint import TRAINING_KEYS, load_checkpoint
+from dexhand_env.rl.checkpoint import TRAINING_KEYS, load_checkpoint, stored_interface
 from dexhand_env.rl.curriculum import CurriculumProgress
 from dexhand_env.rl.distributed import ALONE, Processes
 from dexhand_env.rl.events import write_events_at_once
 from dexhand_env.rl.history import History
 from dexhand_env.rl.run_folder import HISTORY, run_lock, set_aside
-from dexhand_env.tasks.registry import make_env, observation_sizes
+from dexhand_env.tasks.registry import make_env, policy_interface
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,10 +136,12 @@ def check_resumable(state: Dict[str, Any], spec: TrainingSpec, where: str, proce
         UserError: naming the first difference.
     """
     params = spec.params
+    interface = policy_interface(spec.task, spec.physics)
+    _check_interface(state, spec, interface, where)
     wanted = {
         "task": spec.task.task,
-        "observation_size": observation_sizes(spec.task, spec.physics)["policy"],
-        "num_actions": spec.task.actions.num_actions,
+        "observation_size": interface.observation_size,
+        "num_actions": interface.num_actions,
         "network": {key: params[key] for key in ("algo", "model", "network")},
         "normalize_input": params["config"]["normalize_input"],
         "normalize_value": params["config"]["normalize_value"],
@@ -172,6 +175,18 @@ def check_resumable(state: Dict[str, Any], spec: TrainingSpec, where: str, proce
     if wrote != processes:
         found = f"was written by {wrote} process{'es' * (wrote > 1)}, and this is {processes}"
         raise UserError(where, found, f"torchrun --nproc_per_node={wrote} to go on from it")
+
+
+def _check_interface(state: Dict[str, Any], spec: TrainingSpec, wanted: PolicyInterface, where: str) -> None:
+    """Refuse observations or actions that mean something else, where the checkpoint says what its own mean."""
+    found = stored_interface(state, where)
+    if found is None or state["task"] != spec.task.task:
+        return
+    if "critic" not in state or spec.params["config"].get("central_value_config") is None:
+        found, wanted = found.without_critic(), wanted.without_critic()
+    difference = first_difference(found, wanted)
+    if difference is not None:
+        raise UserError(where, *difference)
 
 
 def run_training(

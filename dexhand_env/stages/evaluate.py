@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from dexhand_env.config.physics import Physics
+from dexhand_env.errors import UserError
 from dexhand_env.files import require_writable, write_bytes, write_json
 from dexhand_env.stages.devices import played
 from dexhand_env.stages.inputs import SeedFolder, read_json, read_section, seed_stage, task_config
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from dexhand_env.rl.play import EpisodeTable, Trajectories
     from dexhand_env.sim.scene import Scene
 
+SELECTED = "the select stage's output"
 REPLAYED_CONDITION = "training"
 FAILURE = "failure_"
 MOST_FAILURES = 4  # kinds of failure, the most frequent first: each replay adds to the report's size
@@ -39,7 +41,7 @@ def evaluate(experiment: str, seed: int) -> None:
     """
     section = read_section(experiment, "evaluation")
     target = SeedFolder(experiment, seed)
-    chosen = read_json(target.path / "selection.json", "the select stage's output")["chosen"]
+    selection = read_json(target.path / "selection.json", SELECTED)
     require_writable(target.path)
     with record_stage("evaluate", target.record("evaluate")) as record:
         import torch
@@ -51,7 +53,9 @@ def evaluate(experiment: str, seed: int) -> None:
         threads = given_threads()
         torch.set_num_threads(1)  # more would change the last bits of actions, and so the episodes
         best = target.path / "best.pth"
-        policy = Policy(load_checkpoint(best), torch.device("cpu"), f"checkpoint {best}")
+        state = load_checkpoint(best)
+        chosen = _chosen(selection, state, target)
+        policy = Policy(state, torch.device("cpu"), f"checkpoint {best}")
         first_seed, episodes = section["evaluation"]["first_seed"], section["evaluation"]["episodes"]
         tables, summaries = {}, {}
         for name, env, preset in _tests(section):
@@ -68,6 +72,29 @@ def evaluate(experiment: str, seed: int) -> None:
         write_bytes(target.path / "episodes.parquet", _parquet(tables))
         write_json(target.path / "evaluation.json", evaluation)
         record["episodes"] = sum(table.episodes for table in tables.values())
+
+
+def _chosen(selection: dict[str, Any], state: dict[str, Any], target: SeedFolder) -> str:
+    """The name of the checkpoint that was chosen, which best.pth has to be: evaluation.json says that it was played.
+
+    Raises:
+        UserError: selection.json or best.pth is of another experiment, seed or checkpoint.
+    """
+    where, of = str(target.path / "selection.json"), "{} seed {}"
+    found, own = (selection.get("experiment"), selection.get("seed")), (target.experiment, target.seed)
+    if found != own:
+        raise UserError(where, f"is of {of.format(*found)}", f"{SELECTED} for {of.format(*own)}")
+    try:
+        chosen: str = selection["chosen"]
+        iterations = {each["checkpoint"]: each["iteration"] for each in selection["candidates"]}
+        wanted = (iterations[chosen], target.seed)
+    except (KeyError, TypeError) as error:
+        raise UserError(where, "is damaged: it has chosen none of its candidates", SELECTED) from error
+    played, said = (state["iteration"], state.get("seed")), "iteration {} of seed {}"
+    if played != wanted:
+        allowed = f"{said.format(*wanted)}, which selection.json has chosen"
+        raise UserError(f"checkpoint {target.path / 'best.pth'}", f"is {said.format(*played)}", allowed)
+    return chosen
 
 
 def _tests(section: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:

@@ -12,6 +12,7 @@ from dexhand_env.config.layers import shown_path
 from dexhand_env.config.physics import Physics
 from dexhand_env.config.registry import registration
 from dexhand_env.env.actions import HandControls
+from dexhand_env.env.interface import PolicyInterface, interface_of
 from dexhand_env.env.object_shapes import with_shapes
 from dexhand_env.env.randomness import EpisodeRandomness, TrainingRandomness
 from dexhand_env.env.robot_hand import RobotHand
@@ -71,11 +72,11 @@ def make_env(
     return DexHandEnv(config, sim, hand, task, randomness, auto_reset, stagger, watcher)
 
 
-def try_out(config: Any, physics: Physics) -> Dict[str, int]:
+def try_out(config: Any, physics: Physics) -> PolicyInterface:
     """Make a task in two worlds on the CPU, take one step and forget it: its mistakes show before anything is written.
 
     Returns:
-        The number of observations in each group.
+        What its observations and actions mean.
 
     Raises:
         UserError: names or shapes in which the task's YAML and its code do not agree, or an error in its code.
@@ -85,7 +86,7 @@ def try_out(config: Any, physics: Physics) -> Dict[str, int]:
     try:
         env = make_env(on_cpu, physics, 2, TrainingRandomness(0, torch.device("cpu")))
         env.step(torch.zeros((env.num_envs, env.num_actions)))
-        return env.observation_sizes
+        return env.interface
     except UserError:
         raise
     except Exception as error:
@@ -96,11 +97,23 @@ def try_out(config: Any, physics: Physics) -> Dict[str, int]:
         raise UserError(f"{shown_path(source)}:{lines[-1]}", f"{type(error).__name__}: {error}") from error
 
 
-def observation_sizes(config: Any, physics: Physics) -> Dict[str, int]:
-    """The numbers of observations of the policy and of what only the critic sees, by ``policy`` and ``critic``.
+def policy_interface(config: Any, physics: Physics) -> PolicyInterface:
+    """What observations and actions mean in a task.
 
     Raises:
         UserError: as :func:`try_out`, for a task whose observations are declared nowhere but in its code.
     """
-    declared = {part: config.observation_length(part) for part in ("policy", "critic")}
-    return declared if None not in declared.values() else {"critic": 0, **try_out(config, physics)}
+    lengths = {part: config.observation_lengths(part) for part in ("policy", "critic")}
+    if None in lengths.values():
+        return try_out(config, physics)
+    return interface_of(config, physics.control_dt_s, lengths)
+
+
+def observation_sizes(config: Any, physics: Physics) -> Dict[str, int]:
+    """The numbers of observations of the policy and of what only the critic sees, by ``policy`` and ``critic``.
+
+    Raises:
+        UserError: as :func:`policy_interface`.
+    """
+    interface = policy_interface(config, physics)
+    return {"policy": interface.observation_size, "critic": interface.critic_size}

@@ -121,6 +121,34 @@ def one_line(folder: Path, *options: str) -> str:
     return line
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "observations.policy=[joint_positions,joint_velocities,target_errors,previous_actions,goal_errors,goal]",
+            "observation 5 of the policy: goal (18); allowed: goal_errors (18)",
+        ),
+        ("hand.side=left", "was trained with hand.side right; allowed: hand.side left"),
+        ("actions.mode=position", "was trained with actions.mode position_delta; allowed: actions.mode position"),
+        (
+            "actions.base.policy=false",
+            "was trained with actions of the base and the fingers; allowed: actions of the fingers",
+        ),
+    ],
+    ids=["permuted", "left", "position", "fingers"],
+)
+def test_observations_and_actions_must_mean_the_same(folder: Path, override: str, message: str) -> None:
+    """In going on, in the run's folder and in a new one; in a test the notice of where options come from is first."""
+    for options in (("--max-iterations", "4"), ("--max-iterations", "4", "--experiment-name", "new")):
+        line = one_line(folder, "--checkpoint", "runs/half", *options, override)
+        assert line == f"train.py: checkpoint runs/half/nn/checkpoint_2.pth: {message}"
+    before = files(folder)
+    result = train(folder, "--headless", "--test", "--checkpoint", "runs/half", "--episodes", "2", override)
+    (line,) = result.stderr.splitlines()
+    assert (result.returncode, line.endswith(f".pth: {message}")) == (2, True)
+    assert files(folder) == before
+
+
 def test_another_task_is_refused(folder: Path) -> None:
     args = folder / "runs" / "half" / "args.yaml"
     args.write_text(args.read_text(encoding="utf-8").replace("task: BaseTask", "task: Other"), encoding="utf-8")

@@ -90,7 +90,7 @@ def test_a_task_in_a_file_is_trained_tested_and_gone_on_with(tmp_path: Path) -> 
     before = files(folder)
     result = train(tmp_path, *task, *checkpoint, "--max-iterations", "4", "observations.policy=[height]")
     assert result.returncode == 2
-    assert "observation_size 27; allowed: observation_size 1" in result.stderr
+    assert "checkpoint_2.pth: observation 1 of the policy: joint_positions (26); allowed: height (1)" in result.stderr
     (tmp_path / "mine" / "my_task.py").write_text(CLASS + "1 / 0\n", encoding="utf-8")
     result = train(tmp_path, *checkpoint, "--max-iterations", "4", "--headless")  # args.yaml executes nothing
     assert result.returncode == 2
@@ -100,6 +100,25 @@ def test_a_task_in_a_file_is_trained_tested_and_gone_on_with(tmp_path: Path) -> 
     result = train(tmp_path, *checkpoint, "--max-iterations", "4", "--headless", "--task", "BaseTask")
     assert "--task: BaseTask, but runs/own was trained for mine/my_task.py:MyTask" in result.stderr
     assert files(folder) == before
+
+
+def test_observations_that_a_changed_file_gives_other_lengths_are_not_taken_for_the_old_ones(tmp_path: Path) -> None:
+    """Though all of them together are as many."""
+    keys = "{**super().observations(), 'low': lambda: self.joint_positions[:, :%d], "
+    keys += "'high': lambda: self.joint_positions[:, %d:]}"
+    usual = '{**super().observations(), "height": lambda: self.hand_positions[:, 2:]}'
+    values = "task: MyTask\nrewards: {height: 2.0}\nobservations: {policy: [low, high]}\n"
+    write_task(tmp_path, CLASS.replace(usual, keys % (6, 6)), values)
+    task = ("--task", "my_task.py:MyTask", *SMALL)
+    assert train(tmp_path, *task, "--max-iterations", "1", "--experiment-name", "own").returncode == 0
+    write_task(tmp_path, CLASS.replace(usual, keys % (20, 20)), values)
+    before = files(tmp_path / "runs")
+    for options in (("--test", "--episodes", "2"), ("--max-iterations", "2")):
+        result = train(tmp_path, *task, "--checkpoint", "runs/own/nn/checkpoint_1.pth", *options)
+        assert result.returncode == 2
+        (line,) = result.stderr.splitlines()
+        assert line.endswith("nn/checkpoint_1.pth: observation 1 of the policy: low (6); allowed: low (20)")
+    assert files(tmp_path / "runs") == before
 
 
 def test_keys_of_its_own_are_checked_by_its_schema(tmp_path: Path) -> None:

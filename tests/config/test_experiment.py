@@ -154,6 +154,11 @@ def test_an_experiment_that_changes_nothing_differs_in_nothing_but_its_length(wr
             "evaluation.variants.other.observations",
             "this key is not taken: the policy was trained with it",
         ),
+        (
+            {"evaluation": {"variants": {"other": {"hand": {"side": "left"}}}}},
+            "evaluation.variants.other.hand.side",
+            "this key is not taken: the policy was trained with it",
+        ),
         ({"evaluation": {"variants": {"same": {}}}}, "evaluation.variants.same", "changes nothing"),
         ({"evaluation": {"variants": {"fast": {}}}}, "evaluation.variants.fast", "is the name of a condition"),
         ({"report": {"success_goal": 95}}, "report.success_goal", "found 95; allowed: a number from 0 to 1"),

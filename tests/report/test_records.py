@@ -54,6 +54,19 @@ def test_a_damaged_file_is_named_in_one_line(recorded: Path, name: str, content:
     assert "\n" not in line
 
 
+@pytest.mark.parametrize("name", ["seed42/selection.json", "seed42/evaluation.json"])
+@pytest.mark.parametrize(
+    ("changes", "found"), [({"seed": 7}, "is of BaseTask seed 7"), ({"experiment": "Other"}, "is of Other seed 42")]
+)
+def test_what_another_seed_or_experiment_left_is_not_counted(
+    recorded: Path, name: str, changes: dict[str, object], found: str
+) -> None:
+    path = recorded / name
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **changes}), encoding="utf-8")
+    (line,) = named(recorded)
+    assert line.startswith(f"{path}: {found}; allowed: make it by `dvc repro ")
+
+
 def test_a_number_that_json_does_not_know_is_named(recorded: Path) -> None:
     path = recorded / "seed42/evaluation.json"
     path.write_text(path.read_text(encoding="utf-8").replace('"nan_resets": 0', '"nan_resets": NaN'), encoding="utf-8")

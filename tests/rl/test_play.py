@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from dexhand_env.config.physics import load_physics
+from dexhand_env.env.interface import PolicyInterface
 from dexhand_env.rl import play
 from dexhand_env.rl.play import EpisodeTable, Trajectories, play_episodes
 
@@ -30,8 +31,8 @@ TASK = task(
 class TowardsGoal:
     """A fixed function of single observations."""
 
-    def check(self, task: str, observation_size: int, num_actions: int, where: str) -> None:
-        assert (task, observation_size, num_actions) == ("BaseTask", 36, 18)
+    def check(self, task: str, wanted: PolicyInterface) -> None:
+        assert (task, wanted.observation_size, wanted.num_actions) == ("BaseTask", 36, 18)
 
     def __call__(self, observations: torch.Tensor) -> torch.Tensor:
         errors, goals = observations[:, :18], observations[:, 18:]

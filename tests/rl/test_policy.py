@@ -9,6 +9,7 @@ from dexhand_env.errors import UserError
 from dexhand_env.rl.checkpoint import POLICY_KEYS, load_checkpoint, save_checkpoint
 from dexhand_env.rl.policy import Policy
 from dexhand_env.rl.training import make_agent
+from dexhand_env.tasks.registry import policy_interface
 
 from .runs import spec
 
@@ -61,13 +62,24 @@ def test_actions_are_clipped(state: dict[str, object]) -> None:
 
 
 def test_another_environment_is_refused(state: dict[str, object]) -> None:
-    policy = Policy(state, CPU)
-    policy.check("BaseTask", 124, 18, "checkpoint x.pth")
-    for found in (("DexGrasp", 124, 18), ("BaseTask", 159, 18), ("BaseTask", 124, 12)):
+    """Another task, or a file that says no more of its observations and actions than how many there are."""
+    own = policy_interface(spec().task, spec().physics)
+    longer = own.model_copy(update={"policy": (*own.policy, ("hand_position", 35))})
+    fewer = own.model_copy(update={"driven_parts": ("fingers",)})
+    policy = Policy(state, CPU, "checkpoint x.pth")
+    older = Policy({key: value for key, value in state.items() if key != "interface"}, CPU, "checkpoint x.pth")
+    policy.check("BaseTask", own)
+    older.check("BaseTask", own)
+    for refusing, task, wanted in (
+        (policy, "DexGrasp", own),
+        (older, "DexGrasp", own),
+        (older, "BaseTask", longer),
+        (older, "BaseTask", fewer),
+    ):
         with pytest.raises(
             UserError, match=r"checkpoint x\.pth: was trained for BaseTask with 124 observations and 18"
         ):
-            policy.check(*found, "checkpoint x.pth")
+            refusing.check(task, wanted)
 
 
 def test_weights_of_another_shape_are_refused(state: dict[str, object]) -> None:

@@ -191,7 +191,7 @@ def test_the_best_is_that_of_enough_episodes(tmp_path: Path) -> None:
         ({"num_envs": 16}, "was written with --num-envs 8; allowed: --num-envs 8 to go on from it"),
         (
             {"task": task(observations={"policy": ["goal_errors"]})},
-            "observation_size 124; allowed: observation_size 18",
+            "observation 1 of the policy: joint_positions (26); allowed: goal_errors (18)",
         ),
         ({"params": "network"}, "another network; allowed: the network of the training configuration"),
         ({"params": "normalize"}, "normalize_input True; allowed: normalize_input False"),
@@ -227,7 +227,7 @@ def test_every_part_of_a_checkpoint_that_is_needed_is_asked_for(straight: Path, 
     path = tmp_path / "checkpoint_2.pth"
     for key in whole:
         save_checkpoint(path, {name: value for name, value in whole.items() if name != key})
-        if key in ("first_learning_rate", "returns_digest"):
+        if key in ("first_learning_rate", "interface", "returns_digest"):
             run_training(shortened(3), tmp_path / key, path)
             continue
         with pytest.raises(UserError, match=f"lacks {key};"):

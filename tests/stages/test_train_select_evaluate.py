@@ -380,7 +380,8 @@ def test_a_policy_of_another_task_layout_is_refused(mine: Path) -> None:
     section["env"]["observations"]["policy"] = ["goal_errors"]
     path.write_text(json.dumps(section), encoding="utf-8")
     before = digests(mine)
-    with inside(mine), pytest.raises(UserError, match="was trained for BaseTask with 124 observations and 18 actions"):
+    message = r"best\.pth: observation 1 of the policy: joint_positions \(26\); allowed: goal_errors \(18\)"
+    with inside(mine), pytest.raises(UserError, match=message):
         evaluate(NAME, SEED)
     assert digests(mine) == before
 
