@@ -11,12 +11,12 @@ from dexhand_env.env.randomisation import DomainRandomisation
 from dexhand_env.env.randomness import EpisodeRandomness
 from dexhand_env.env.rewards import RewardSum, RewardTerms
 from dexhand_env.env.robot_hand import RobotHand
-from dexhand_env.env.task import Task
+from dexhand_env.env.task import OUTCOMES, Task
+from dexhand_env.env.task_checks import check_step, known_observations, observation_size
 from dexhand_env.errors import UserError
 from dexhand_env.sim.contract import Simulation
 
-# How an episode ended; failures that the task names follow these.
-OUTCOMES = ("running", "success", "timeout", "nan")
+# Places in OUTCOMES.
 RUNNING, SUCCESS, TIMEOUT, NAN = range(4)
 
 
@@ -74,7 +74,7 @@ class DexHandEnv:
         watcher: is shown every step.
 
     Raises:
-        UserError: an observation or reward that the task does not have, or has in another shape.
+        UserError: an observation or reward that the task does not have, or one that is not as ``Task`` says.
     """
 
     def __init__(
@@ -106,17 +106,17 @@ class DexHandEnv:
         self._begun_at = torch.zeros_like(self._lengths)
         self._returns = torch.zeros(self.num_envs, device=self.device)
         self._active = self._all_worlds
-        self.outcome_names = (*OUTCOMES, *task.failures())
         self._begin(self._all_worlds)
         self._draw_noise()
-        self._rewards.check()
-        self._check_observations(config)
+        names = check_step(task, self._chosen_observations(config))
+        self.outcome_names = (*OUTCOMES, *names["failures"])
+        self._rewards.check(names["compute_task_rewards"])
         if stagger:
             late = randomness.uniform(self._all_worlds, 1)[:, 0]
             self._begun_at = (late * self.max_episode_steps).to(torch.int64)
 
     def _observation_groups(self, config: Any) -> Dict[str, List[Any]]:
-        known = self.task.observations()
+        known = known_observations(self.task)
         groups = {"policy": config.observations.policy, "critic": config.observations.critic}
         for group, names in groups.items():
             for name in names:
@@ -132,7 +132,7 @@ class DexHandEnv:
     def _noise_amplitudes(self, config: Any) -> List[float]:
         amplitudes, noise = config.randomisation.observation_noise or {}, []
         for name, read in zip(config.observations.policy, self._groups["policy"]):
-            noise += [amplitudes.get(name, 0.0)] * read().shape[-1]
+            noise += [amplitudes.get(name, 0.0)] * observation_size(self.task, name, read)
         return noise
 
     def use(self, config: Any) -> None:
@@ -150,13 +150,12 @@ class DexHandEnv:
         if self._randomisation is not None:
             self._randomisation.use(config.randomisation, self._noise_amplitudes(config))
 
-    def _check_observations(self, config: Any) -> None:
-        for group, readers in self._groups.items():
-            for name, read in zip(getattr(config.observations, group), readers):
-                shape = tuple(read().shape)
-                if len(shape) != 2 or shape[0] != self.num_envs:
-                    allowed = f"({self.num_envs}, n): n values for each of the {self.num_envs} worlds"
-                    raise UserError(f"observations.{group}", f"{name} has the shape {shape}", allowed)
+    def _chosen_observations(self, config: Any) -> Dict[str, Any]:
+        return {
+            name: read
+            for group, readers in self._groups.items()
+            for name, read in zip(getattr(config.observations, group), readers)
+        }
 
     @property
     def observation_sizes(self) -> Dict[str, int]:
