@@ -79,9 +79,10 @@ def check_step(task: Task, chosen: Mapping[str, Callable[[], Any]]) -> Names:
     _refuse_taken(task, "compute_task_rewards", terms, EVERY_TASKS, "a reward term that every task has")
     _check(task, "successes", "", task.successes(), each, TRUTH)
     failures = _check_named(task, "failures", task.failures(), each, TRUTH)
-    _refuse_taken(
-        task, "failures", failures, (*OUTCOMES, *_replay_names(failures)), "what else an episode or a replay has"
-    )
+    _refuse_taken(task, "failures", failures, OUTCOMES, "how any episode may stand or end")
+    for name in failures:
+        parts = tuple(name + part for part in REPLAY_PARTS)
+        _refuse_taken(task, "failures", failures, parts, f"what replays call a part of the failure {name}")
     for name, read in chosen.items():
         observation_size(task, name, read)
     return {"compute_task_rewards": terms, "failures": failures}
@@ -205,12 +206,8 @@ def _check_named(
 
 def _refuse_taken(task: Task, method: str, names: Sequence[str], taken: Sequence[str], by: str) -> None:
     for name in names:
-        if name.lower() in taken:
+        if name.lower() in taken or name in taken:
             raise UserError(place(task, method), f"{name} is {by}", "another name")
-
-
-def _replay_names(failures: Sequence[str]) -> Tuple[str, ...]:
-    return tuple(name + part for name in failures for part in REPLAY_PARTS)
 
 
 def _check_state(task: Task) -> None:

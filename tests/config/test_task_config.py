@@ -297,7 +297,7 @@ def test_a_task_of_ones_own_says_only_what_is_its_own(tmp_path: Path) -> None:
     assert (values.pop("task"), values.pop("rewards")) == ("Lift", {"lifted": 1.5})
     assert {**values, "curriculum": None} == defaults
     assert config.observation_length("policy") is None  # its code may have observations that are nowhere declared
-    assert not config.names_are_declared
+    assert config.needs_trial
 
 
 def test_a_task_of_ones_own_brings_its_schema(tmp_path: Path) -> None:
