@@ -135,17 +135,16 @@ class TaskConfig(Section):
     def _actions_can_count(self) -> Any:
         longest = (self.randomisation.action_delay_steps or (0,))[-1]
         if longest >= self.episode_length_steps:
-            at = ("randomisation", "action_delay_steps")
             raise problem(
                 f"no action counts within an episode of {self.episode_length_steps} steps, {longest} steps late",
                 f"at most {self.episode_length_steps - 1}, below episode_length_steps",
-                at,
+                ("randomisation", "action_delay_steps"),
             )
         base, below = self.actions.base, self.hand.spawn_height_m
         if not base.policy and base.fixed_targets[2] < -below:
-            at = ("actions", "base", "fixed_targets", 2)
             found = f"found {base.fixed_targets[2]:g} m for ARTz, which holds the hand's base under the table"
-            raise problem(found, f"at least {-below:g} m, with hand.spawn_height_m {below:g}", at)
+            allowed = f"at least {-below:g} m, with hand.spawn_height_m {below:g}"
+            raise problem(found, allowed, ("actions", "base", "fixed_targets", 2))
         return self
 
     @model_validator(mode="after")

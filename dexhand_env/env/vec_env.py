@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Optional
 
 import torch
 
+from dexhand_env.env.own_parameters import OwnParameters
 from dexhand_env.env.randomisation import DomainRandomisation
 from dexhand_env.env.randomness import EpisodeRandomness
 from dexhand_env.env.rewards import RewardSum, RewardTerms
@@ -101,6 +102,7 @@ class DexHandEnv:
         self._rewards = RewardSum(config.rewards, task, hand)
         self._groups = self._observation_groups(config)
         self._randomisation = self._domain_randomisation(config)
+        self._own_parameters = OwnParameters(sim, self._randomisation.drawn if self._randomisation else frozenset())
         self._all_worlds = torch.ones(self.num_envs, dtype=torch.bool, device=self.device)
         self._lengths = torch.zeros(self.num_envs, dtype=torch.int64, device=self.device)
         self._begun_at = torch.zeros_like(self._lengths)
@@ -185,6 +187,7 @@ class DexHandEnv:
             self._randomisation.draw_noise(self._active, self._randomness)
 
     def _begin(self, worlds: torch.Tensor) -> None:
+        self._own_parameters.put_back(worlds)
         if self._randomisation is not None:
             self._randomisation.begin_episodes(worlds, self._randomness)
         controls = self.task.begin_episodes(worlds, self._randomness)
@@ -243,6 +246,7 @@ class DexHandEnv:
 
     def get_state(self) -> Dict[str, Any]:
         """Everything that decides how running and later episodes go on; plain tensors in dictionaries."""
+        self._own_parameters.compare()  # by now all may be put back
         state = {
             "sim": self.sim.get_state(),
             "hand": self.hand.get_state(),
@@ -257,13 +261,18 @@ class DexHandEnv:
         return state
 
     def set_state(self, state: Dict[str, Any]) -> None:
-        """Restore what ``get_state`` gave, for the same task and number of worlds."""
+        """Restore what ``get_state`` gave, for the same task and number of worlds.
+
+        Where the configuration is another, running episodes end with what they were drawn with; those that begin have
+        the scene's own value of everything that is not drawn.
+        """
         self.sim.set_state(state["sim"])
+        self._own_parameters.compare()
         self.hand.set_state(state["hand"])
         self.task.set_state(state["task"])
         self._randomness.set_state(state["randomness"])
         self._lengths = state["lengths"].to(self.device)
         self._begun_at = state["begun_at"].to(self.device)
         self._returns = state["returns"].to(self.device)
-        if self._randomisation is not None and "randomisation" in state:
-            self._randomisation.set_state(state["randomisation"])
+        if self._randomisation is not None:
+            self._randomisation.set_state(state.get("randomisation", {}))
