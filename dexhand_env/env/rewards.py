@@ -75,8 +75,16 @@ class RewardSum:
 
         Args:
             success: worlds whose episode ends in success, (num_envs,) bool.
+
+        Raises:
+            UserError: a term that was there when the environment was made and is gone.
         """
         raw = {name: term for name, term in self._terms(success).items() if name in self._weights}
+        if len(raw) != len(self._weights):
+            gone = ", ".join(sorted(set(self._weights) - set(raw)))
+            raise UserError(
+                f"rewards.{gone}", "compute_task_rewards() does not return this term any more", "every term"
+            )
         # Not 0 * term, which is NaN where the term is not finite.
         weighted = {
             name: self._weights[name] * term if self._weights[name] else torch.zeros_like(term)

@@ -181,7 +181,7 @@ def _check(
         raise UserError(
             where, f"{it}is of the type {named[0]}", f"{' or '.join(named[1:])}, as by .to(torch.{named[1]})"
         )
-    if value.device != task.device:
+    if (value.device.type, value.device.index or 0) != (task.device.type, task.device.index or 0):
         raise UserError(where, f"{it}is on {value.device}", f"on {task.device}, as by device=self.device")
 
 

@@ -238,8 +238,8 @@ class DexHandEnv:
         timeout = self._lengths + self._begun_at + 1 >= self.max_episode_steps
         # Not torch.where, which copies a plain number to a GPU and waits for that.
         outcomes = torch.full_like(self._lengths, RUNNING).masked_fill(timeout, TIMEOUT)
-        for offset, failed in enumerate(self.task.failures().values()):
-            outcomes = outcomes.masked_fill(failed, len(OUTCOMES) + offset)
+        for name, failed in self.task.failures().items():
+            outcomes = outcomes.masked_fill(failed, self.outcome_names.index(name))
         outcomes = outcomes.masked_fill(self.task.successes(), SUCCESS)
         outcomes = outcomes.masked_fill(self.sim.nan_worlds, NAN)
         return outcomes.masked_fill(~worlds, RUNNING)

@@ -88,3 +88,21 @@ def test_a_weight_of_0_leaves_a_term_out_whatever_it_is() -> None:
     assert step.terms.weighted["constant"].tolist() == [0.0, 0.0, 0.0]
     assert step.terms.raw["constant"].tolist() == [0.5, float("inf"), 0.5]
     assert scripted({"number": 2.0, "constant": 1.0}, Endless).step(torch.zeros(3, 18)).rewards[1] == float("inf")
+
+
+class Fading(ScriptedTask):
+    """A term that is given in the first steps alone."""
+
+    def compute_task_rewards(self) -> Dict[str, torch.Tensor]:
+        known = super().compute_task_rewards()
+        return known if len(self.updated) < 3 else {"constant": known["constant"]}
+
+
+def test_a_term_that_is_gone_is_not_counted_as_nothing() -> None:
+    env = scripted({"number": 2.0, "constant": 1.0}, Fading)
+    for _ in range(2):
+        env.step(torch.zeros(3, 18))
+    with pytest.raises(
+        UserError, match=r"rewards\.number: compute_task_rewards\(\) does not return this term any more"
+    ):
+        env.step(torch.zeros(3, 18))
