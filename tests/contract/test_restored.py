@@ -117,7 +117,9 @@ def test_a_training_that_goes_on_without_randomisation_has_none(backend: Backend
     item = {"shape": "cylinder" if backend.name == "mujoco" else "sphere", "size_m": 0.04, "mass_kg": 0.2}
     env, fresh = (grasp(backend, {}, object=item) for _ in range(2))
     env.set_state(before.get_state())
-    assert not torch.equal(env.sim.parameters.gain_factors, fresh.sim.parameters.gain_factors)
+    gains = env.sim.parameters.gain_factors
+    assert gains is not None
+    assert float(gains.max()) <= 0.5
     for _ in range(6):
         env.step(still)
     for name in NAMES:

@@ -178,7 +178,12 @@ def test_a_term_of_weight_0_may_break(tmp_path: Path) -> None:
     """It is no part of what is learned; the history shows what it is."""
     rows: List[Dict[str, float]] = []
     agent = breaking_agent(tmp_path / "run", "reward", float("nan"), rewards={"finger_progress": 0.0}, max_epochs=4)
-    agent.train(lambda row: bool(rows.append(row)))
+
+    def keep(row: Dict[str, float]) -> bool:
+        rows.append(row)
+        return False
+
+    agent.train(keep)
     assert agent.epoch_num == 4
     assert math.isnan(rows[-1]["raw_reward/finger_progress"])
     assert all(row["reward/finger_progress"] == 0.0 for row in rows)
