@@ -118,7 +118,7 @@ def resolve(options: TrainOptions, processes: Processes = ALONE) -> ResolvedRun:
     if not options.test:
         require_writable(folder)
     physics = load_physics(task.sim.physics)
-    if not task.names_are_declared:  # so the code of the task has to say them
+    if task.needs_trial:
         from dexhand_env.tasks.registry import try_out
 
         try_out(task, physics)

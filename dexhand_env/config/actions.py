@@ -2,26 +2,64 @@
 
 from __future__ import annotations
 
-from typing import Literal, Optional, Tuple, Union
+from typing import Any, Literal, Optional, Sequence, Tuple, Union
 
 from pydantic import Field, model_validator
 from typing_extensions import Annotated
 
+from dexhand_env.config.layers import KeyPath
 from dexhand_env.config.schema import FROM_LIST, Section, problem
 
-NUM_BASE_CONTROLS = 6
-NUM_FINGER_CONTROLS = 12
+# Name, lowest and highest position, and unit of each control. The hand's own table is dexhand_env/hand/joints.py, which
+# this package does not import; tests/config/test_task_config.py compares the two.
+_SLIDE, _HINGE, _FLEXION = (-1.0, 1.0, "m"), (-3.14, 3.14, "rad"), (0.0, 1.3, "rad")
+BASE_CONTROLS = (
+    *((name, *_SLIDE) for name in ("ARTx", "ARTy", "ARTz")),
+    *((name, *_HINGE) for name in ("ARRx", "ARRy", "ARRz")),
+)
+FINGER_CONTROLS = (
+    ("thumb_rotation", 0.0, 2.2, "rad"),
+    *((name, *_FLEXION) for name in ("thumb_mcp", "thumb_dip")),
+    ("spread", 0.0, 0.3, "rad"),
+    *((f"{finger}_{joint}", *_FLEXION) for finger in ("index", "middle", "ring", "little") for joint in ("mcp", "dip")),
+)
+NUM_BASE_CONTROLS = len(BASE_CONTROLS)
+NUM_FINGER_CONTROLS = len(FINGER_CONTROLS)
+ROUNDING = 1e-9  # what a sum of two decimal numbers may be off by
 
 Speed = Annotated[float, Field(gt=0, le=100)]
-Target = Annotated[float, Field(ge=-4, le=4)]
 Speeds3 = Annotated[Tuple[Speed, Speed, Speed], FROM_LIST]
 Speeds12 = Annotated[Tuple[Speed, ...], Field(min_length=12, max_length=12), FROM_LIST]
-Targets6 = Annotated[Tuple[Target, ...], Field(min_length=6, max_length=6), FROM_LIST]
-Targets12 = Annotated[Tuple[Target, ...], Field(min_length=12, max_length=12), FROM_LIST]
+Targets6 = Annotated[Tuple[float, ...], Field(min_length=6, max_length=6), FROM_LIST]
+Targets12 = Annotated[Tuple[float, ...], Field(min_length=12, max_length=12), FROM_LIST]
 
 
 def _each(limit: Union[float, Tuple[float, ...]], count: int) -> Tuple[float, ...]:
     return tuple(limit) if isinstance(limit, (tuple, list)) else (float(limit),) * count
+
+
+def check_positions(
+    controls: Sequence[Tuple[Any, ...]],
+    positions: Sequence[float],
+    at: KeyPath,
+    reach: Union[float, Sequence[float]] = 0.0,
+) -> None:
+    """Refuse positions that a control cannot take.
+
+    Args:
+        controls: those that are meant, of ``BASE_CONTROLS`` or ``FINGER_CONTROLS``.
+        positions: one for each, m or rad.
+        at: path of the list of them, below the section that is validated.
+        reach: positions are drawn within +- this, one number or one for each, m or rad.
+
+    Raises:
+        PydanticCustomError: naming the first control whose position is out of its range.
+    """
+    reaches = reach if isinstance(reach, Sequence) else (reach,) * len(positions)
+    for index, ((name, low, high, unit), position, off) in enumerate(zip(controls, positions, reaches)):
+        if position - off < low - ROUNDING or position + off > high + ROUNDING:
+            found = f"{position:g} +- {off:g}" if off else f"{position:g}"
+            raise problem(f"found {found} {unit} for {name}", f"from {low:g} to {high:g} {unit}", (*at, index))
 
 
 class BaseActions(Section):
@@ -35,14 +73,19 @@ class BaseActions(Section):
         description="how fast the base's rotation targets may move, rad/s; one limit or one for each of x y z"
     )
     fixed_targets: Targets6 = Field(
-        description="targets of the base where the policy does not command it: x y z (m, from the spawn position), "
-        "rotation about x y z (rad)"
+        description="targets of the base where the policy does not command it, within the controls' ranges: x y z (m, "
+        "from the spawn position), rotation about x y z (rad)"
     )
 
     @property
     def velocity_limits(self) -> Tuple[float, ...]:
         """The 6 limits: 3 in m/s, 3 in rad/s."""
         return _each(self.linear_velocity_limit_m_per_s, 3) + _each(self.angular_velocity_limit_rad_per_s, 3)
+
+    @model_validator(mode="after")
+    def _can_be_held(self) -> BaseActions:
+        check_positions(BASE_CONTROLS, self.fixed_targets, ("fixed_targets",))
+        return self
 
 
 class FingerActions(Section):
@@ -53,13 +96,19 @@ class FingerActions(Section):
         description="how fast the finger targets may move, rad/s; one limit or one for each of the 12 controls"
     )
     fixed_targets: Targets12 = Field(
-        description="targets of the 12 finger controls where the policy does not command them, rad"
+        description="targets of the 12 finger controls where the policy does not command them, within the controls' "
+        "ranges, rad"
     )
 
     @property
     def velocity_limits(self) -> Tuple[float, ...]:
         """The 12 limits, rad/s."""
         return _each(self.velocity_limit_rad_per_s, NUM_FINGER_CONTROLS)
+
+    @model_validator(mode="after")
+    def _can_be_held(self) -> FingerActions:
+        check_positions(FINGER_CONTROLS, self.fixed_targets, ("fixed_targets",))
+        return self
 
 
 class Actions(Section):

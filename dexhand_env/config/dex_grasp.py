@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, Mapping, Optional, Tuple, Union
 from pydantic import Field, model_validator
 from typing_extensions import Annotated
 
-from dexhand_env.config.actions import Targets12
+from dexhand_env.config.actions import BASE_CONTROLS, FINGER_CONTROLS, Targets12, check_positions
 from dexhand_env.config.object_shapes import proportions
 from dexhand_env.config.schema import FROM_LIST, Section, problem, shown
 from dexhand_env.config.task import COMMON_OBSERVATIONS, TaskConfig
@@ -64,11 +64,21 @@ class Start(Section):
     hand_rotation_range_rad: float = Field(
         ge=0, le=math.pi / 2, description="the base's rotation about each axis lies within +- this of it, rad"
     )
-    finger_positions_rad: Targets12 = Field(description="where the 12 finger controls start, rad")
+    finger_positions_rad: Targets12 = Field(
+        description="where the 12 finger controls start, within the controls' ranges, rad"
+    )
     object_position_range_m: Length = Field(
         description="the object lies within +- this of the table's middle in x and in y, m"
     )
     object_yaw_range_rad: float = Field(ge=0, le=math.pi, description="the object is turned by up to +- this, rad")
+
+    @model_validator(mode="after")
+    def _can_be_taken(self) -> Start:
+        slides, hinges = BASE_CONTROLS[:3], BASE_CONTROLS[3:]
+        check_positions(slides, self.hand_position_m, ("hand_position_m",), self.hand_position_range_m)
+        check_positions(hinges, self.hand_rotation_rad, ("hand_rotation_rad",), self.hand_rotation_range_rad)
+        check_positions(FINGER_CONTROLS, self.finger_positions_rad, ("finger_positions_rad",))
+        return self
 
 
 class Target(Section):

@@ -29,6 +29,9 @@ COMMON_OBSERVATIONS: Mapping[str, Tuple[str, Optional[int]]] = {
     "fingertip_forces": ("contact forces on the 5 fingertips in the world frame, thumb first (N)", 15),
 }
 
+# The tasks whose code this project's tests look after.
+SHIPPED_TASKS = ("BaseTask", "DexGrasp")
+
 Keys = Annotated[Tuple[str, ...], FROM_LIST]
 Weight = Annotated[float, Field(ge=-1e6, le=1e6)]
 
@@ -129,6 +132,22 @@ class TaskConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _actions_can_count(self) -> Any:
+        longest = (self.randomisation.action_delay_steps or (0,))[-1]
+        if longest >= self.episode_length_steps:
+            raise problem(
+                f"no action counts within an episode of {self.episode_length_steps} steps, {longest} steps late",
+                f"at most {self.episode_length_steps - 1}, below episode_length_steps",
+                ("randomisation", "action_delay_steps"),
+            )
+        base, below = self.actions.base, self.hand.spawn_height_m
+        if not base.policy and base.fixed_targets[2] < -below:
+            found = f"found {base.fixed_targets[2]:g} m for ARTz, which holds the hand's base under the table"
+            allowed = f"at least {-below:g} m, with hand.spawn_height_m {below:g}"
+            raise problem(found, allowed, ("actions", "base", "fixed_targets", 2))
+        return self
+
+    @model_validator(mode="after")
     def _names_known_observations(self) -> Any:
         for part in ("policy", "critic"):
             keys = getattr(self.observations, part)
@@ -154,9 +173,9 @@ class TaskConfig(Section):
         return rewards
 
     @property
-    def names_are_declared(self) -> bool:
-        """Whether the names of observations and rewards have been checked by now; else making the task does it."""
-        return self.OBSERVATION_KEYS is not None and self.REWARD_NAMES is not None
+    def needs_trial(self) -> bool:
+        """Whether the task's code is to be tried out before a run: the project's tests do so for the shipped ones."""
+        return self.task not in SHIPPED_TASKS
 
     def observation_lengths(self, part: Literal["policy", "critic"]) -> Optional[Tuple[int, ...]]:
         """The number of values under each key of the policy, or of what only the critic sees; None where only the

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Dict, Optional, Sequence
+from typing import AbstractSet, Dict, Optional, Sequence
 
 import torch
 
@@ -46,6 +46,11 @@ class ObjectShapes:
         self._objects = torch.arange(len(shapes), device=sim.device)
         self._shapes = torch.tensor(shapes, device=sim.device)  # (objects, choices)
         self._proportions = torch.tensor(extents, device=sim.device)  # (objects, choices, 3)
+
+    @property
+    def drawn(self) -> AbstractSet[str]:
+        """What :meth:`draw` gives, by its name in ``WorldParameters``."""
+        return {"object_shapes", "object_extents_m"} if self._are_drawn else {"object_extents_m"}
 
     def draw(
         self, worlds: torch.Tensor, randomness: EpisodeRandomness, between_m: Optional[Sequence[float]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, Sequence, Tuple
+from typing import AbstractSet, Dict, Sequence, Tuple
 
 import torch
 
@@ -66,13 +66,25 @@ class DomainRandomisation:
         }
         least, most = config.action_delay_steps or (0, 0)
         self._least_delay, self._delays = least, most - least + 1
-        # An episode that runs never looks farther back than its own delay, so what is added may hold anything.
-        further = max(most + 1 - self._latest_actions.shape[1], 0)
-        self._latest_actions = torch.nn.functional.pad(self._latest_actions, (0, 0, 0, further))
+        self._longest_delay = most
+        self._keep_latest(self._latest_actions)
         amplitudes = torch.tensor(noise)
         self._noisy = amplitudes.nonzero()[:, 0].to(device)
         self._amplitudes = amplitudes.to(device)[self._noisy]
         self._noise = torch.zeros((len(self._age_steps), len(self._noisy)), device=device)
+
+    def _keep_latest(self, actions: torch.Tensor) -> None:
+        """Keep so many of the latest actions that every delay finds its own, (num_envs, kept, num_actions).
+
+        An episode that runs never looks farther back than its own delay, so what is added may hold anything.
+        """
+        further = max(self._longest_delay + 1 - actions.shape[1], 0)
+        self._latest_actions = torch.nn.functional.pad(actions, (0, 0, 0, further))
+
+    @property
+    def drawn(self) -> AbstractSet[str]:
+        """The physical parameters that are drawn when an episode begins, by their names in ``WorldParameters``."""
+        return {*self._ranges, *(() if self._shapes is None else self._shapes.drawn)}
 
     def begin_episodes(self, worlds: torch.Tensor, randomness: EpisodeRandomness) -> None:
         """Draw what stays as it is for an episode.
@@ -90,7 +102,9 @@ class DomainRandomisation:
         if drawn:
             self._sim.set_parameters(worlds, WorldParameters(**drawn))
         self._age_steps = self._age_steps.masked_fill(worlds, 0)
-        if self._config.action_delay_steps is not None:
+        if self._config.action_delay_steps is None:  # a restored episode may have had one
+            self._delay_steps = self._delay_steps.masked_fill(worlds, 0)
+        else:
             delays = (randomness.uniform(worlds, 1)[:, 0] * self._delays).to(torch.int64) + self._least_delay
             self._delay_steps = torch.where(worlds, delays, self._delay_steps)
         if self._config.pushes is not None:
@@ -118,7 +132,7 @@ class DomainRandomisation:
         """
         arrived = self._age_steps >= self._delay_steps
         self._age_steps = self._age_steps + 1
-        if self._config.action_delay_steps is not None:
+        if self._latest_actions.shape[1] > 1:  # some episode may be delayed
             self._latest_actions = torch.cat((actions[:, None], self._latest_actions[:, :-1]), dim=1)
             index = self._delay_steps[:, None, None].expand(-1, 1, actions.shape[1])
             actions = self._latest_actions.gather(1, index)[:, 0]
@@ -159,11 +173,33 @@ class DomainRandomisation:
             "latest_actions": self._latest_actions.clone(),
             "steps_to_push": self._steps_to_push.clone(),
             "noise": self._noise.clone(),
+            "noisy": self._noisy.clone(),
         }
 
     def set_state(self, state: Dict[str, torch.Tensor]) -> None:
-        """Restore what ``get_state`` gave."""
-        device = self._age_steps.device
-        self._age_steps, self._delay_steps = state["age_steps"].to(device), state["delay_steps"].to(device)
-        self._latest_actions, self._noise = state["latest_actions"].to(device), state["noise"].to(device)
-        self._steps_to_push = state["steps_to_push"].to(device)
+        """Restore what ``get_state`` gave, of this randomisation or of one with other ranges or keys.
+
+        Running episodes keep their delays, and the noise that is on them now where it is of values that are noisy here.
+
+        Args:
+            state: empty where nothing was randomised.
+        """
+        state = {name: values.to(self._age_steps.device) for name, values in state.items()}
+        self._age_steps = state.get("age_steps", self._age_steps)
+        self._delay_steps = state.get("delay_steps", torch.zeros_like(self._delay_steps))
+        self._keep_latest(state.get("latest_actions", self._latest_actions))
+        pauses = state.get("steps_to_push", torch.zeros_like(self._steps_to_push))
+        # 0 where there were no pushes: it is as long to the first one as has been drawn in making this.
+        self._steps_to_push = torch.where(pauses > 0, pauses, self._steps_to_push)
+        self._noise = self._restored_noise(state)
+
+    def _restored_noise(self, state: Dict[str, torch.Tensor]) -> torch.Tensor:
+        noise, columns = state.get("noise", self._noise), state.get("noisy", self._noisy)
+        if noise.shape[1] != len(columns):  # of a file that does not say what it is of
+            return self._noise
+        if torch.equal(columns, self._noisy):
+            return noise
+        every = torch.zeros((len(noise), int(torch.cat((columns, self._noisy)).amax()) + 1), device=noise.device)
+        every[:, self._noisy] = self._noise
+        every[:, columns] = noise
+        return every[:, self._noisy]

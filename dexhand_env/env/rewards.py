@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Dict, Mapping
+from typing import Dict, Mapping, Sequence
 
 import torch
 
@@ -11,10 +11,16 @@ from dexhand_env.env.robot_hand import RobotHand
 from dexhand_env.env.task import Task
 from dexhand_env.errors import UserError
 
+#: Terms that every task has; no task may have one of its own by these names.
+EVERY_TASKS = ("action_rate", "success")
+
 
 @dataclasses.dataclass(frozen=True)
 class RewardTerms:
-    """Rewards of one step: terms before and after weighting, and their sum, each (num_envs,)."""
+    """Rewards of one step: terms before and after weighting, and their sum (float32), each (num_envs,).
+
+    A term whose weight is 0 is in ``raw`` as it is, and nothing in ``weighted`` and the sum, whatever its value.
+    """
 
     raw: Dict[str, torch.Tensor]
     weighted: Dict[str, torch.Tensor]
@@ -42,25 +48,19 @@ class RewardSum:
         """Weigh by these from now on."""
         self._weights = dict(weights)
 
-    def check(self) -> None:
-        """Compare the terms with the weights.
+    def check(self, terms: Sequence[str]) -> None:
+        """Compare the names of the task's terms with the weights.
 
         Raises:
-            UserError: a term without a weight, a weight without a term, a term of another shape, or nothing to sum.
+            UserError: a term without a weight, a weight without a term, or nothing to sum.
         """
-        terms = self._terms(self._task.successes())
-        known = set(terms)
+        known = {*terms, *EVERY_TASKS}
         for name in sorted(set(self._weights) - known):
             raise UserError(f"rewards.{name}", "no reward term has this name", ", ".join(sorted(known)))
-        optional = {"action_rate", "success"}
-        for name in sorted(known - set(self._weights) - optional):
+        for name in sorted(known - set(self._weights) - set(EVERY_TASKS)):
             raise UserError(
                 f"rewards.{name}", "missing: compute_task_rewards() returns this term", "a weight (a number)"
             )
-        for name, term in terms.items():
-            if term.shape != (self._task.num_envs,):
-                allowed = f"one value for each of the {self._task.num_envs} worlds"
-                raise UserError(f"rewards.{name}", f"the term has the shape {tuple(term.shape)}", allowed)
         if not known & set(self._weights):
             raise UserError("rewards", "no term has a weight", ", ".join(sorted(known)))
 
@@ -75,7 +75,19 @@ class RewardSum:
 
         Args:
             success: worlds whose episode ends in success, (num_envs,) bool.
+
+        Raises:
+            UserError: a term that was there when the environment was made and is gone.
         """
         raw = {name: term for name, term in self._terms(success).items() if name in self._weights}
-        weighted = {name: self._weights[name] * term for name, term in raw.items()}
-        return RewardTerms(raw, weighted, torch.stack(tuple(weighted.values())).sum(dim=0))
+        if len(raw) != len(self._weights):
+            gone = ", ".join(sorted(set(self._weights) - set(raw)))
+            raise UserError(
+                f"rewards.{gone}", "compute_task_rewards() does not return this term any more", "every term"
+            )
+        # Not 0 * term, which is NaN where the term is not finite.
+        weighted = {
+            name: self._weights[name] * term if self._weights[name] else torch.zeros_like(term)
+            for name, term in raw.items()
+        }
+        return RewardTerms(raw, weighted, torch.stack(tuple(weighted.values())).sum(dim=0).to(torch.float32))

@@ -17,6 +17,9 @@ from dexhand_env.errors import UserError
 from dexhand_env.sim.contract import Simulation
 from dexhand_env.sim.scene import Actuation, Scene, SceneObject
 
+#: How an episode may stand or have ended; failures that a task names follow these.
+OUTCOMES = ("running", "success", "timeout", "nan")
+
 
 def hand_scene(hand: Any, objects: Tuple[SceneObject, ...] = ()) -> Scene:
     """The hand of a task's configuration (its section ``hand``) over a table with objects."""
@@ -114,22 +117,25 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def compute_task_rewards(self) -> Dict[str, torch.Tensor]:
-        """Unweighted reward terms of the last step, each (num_envs,); weights are in the task's YAML."""
+        """Unweighted reward terms of the last step, each (num_envs,), float; weights are in the task's YAML."""
 
     def successes(self) -> torch.Tensor:
         """Worlds whose episode ends in success now, (num_envs,) bool."""
         return torch.zeros(self.num_envs, dtype=torch.bool, device=self.device)
 
     def failures(self) -> Dict[str, torch.Tensor]:
-        """Worlds whose episode ends in failure now, by the failure's name, each (num_envs,) bool."""
+        """Worlds whose episode ends in failure now, by the failure's name, each (num_envs,) bool.
+
+        Always the same names in the same order, as those of rewards and metrics; of several, the last counts.
+        """
         return {}
 
     def metrics(self) -> Dict[str, torch.Tensor]:
-        """What an episode table records of an episode's last step, units in the names, each (num_envs,)."""
+        """What an episode table records of an episode's last step, units in the names, each a number (num_envs,)."""
         return {}
 
     def observations(self) -> Dict[str, Callable[[], torch.Tensor]]:
-        """Everything that may be named in the YAML's observation lists, each giving (num_envs, n)."""
+        """Everything that may be named in the YAML's observation lists, each giving (num_envs, n) float32."""
         hand, shape = self.hand, (self.num_envs, -1)
         return {
             "joint_positions": lambda: hand.joint_positions,

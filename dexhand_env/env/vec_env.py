@@ -8,16 +8,17 @@ from typing import Any, Dict, List, Optional
 import torch
 
 from dexhand_env.env.interface import PolicyInterface, interface_of
+from dexhand_env.env.own_parameters import OwnParameters
 from dexhand_env.env.randomisation import DomainRandomisation
 from dexhand_env.env.randomness import EpisodeRandomness
 from dexhand_env.env.rewards import RewardSum, RewardTerms
 from dexhand_env.env.robot_hand import RobotHand
-from dexhand_env.env.task import Task
+from dexhand_env.env.task import OUTCOMES, Task
+from dexhand_env.env.task_checks import check_step, known_observations, observation_size
 from dexhand_env.errors import UserError
 from dexhand_env.sim.contract import Simulation
 
-# How an episode ended; failures that the task names follow these.
-OUTCOMES = ("running", "success", "timeout", "nan")
+# Places in OUTCOMES.
 RUNNING, SUCCESS, TIMEOUT, NAN = range(4)
 
 
@@ -75,7 +76,7 @@ class DexHandEnv:
         watcher: is shown every step.
 
     Raises:
-        UserError: an observation or reward that the task does not have, or has in another shape.
+        UserError: an observation or reward that the task does not have, or one that is not as ``Task`` says.
     """
 
     def __init__(
@@ -103,22 +104,23 @@ class DexHandEnv:
         self._rewards = RewardSum(config.rewards, task, hand)
         self._groups = self._observation_groups(config)
         self._randomisation = self._domain_randomisation(config)
+        self._own_parameters = OwnParameters(sim, self._randomisation.drawn if self._randomisation else frozenset())
         self._all_worlds = torch.ones(self.num_envs, dtype=torch.bool, device=self.device)
         self._lengths = torch.zeros(self.num_envs, dtype=torch.int64, device=self.device)
         self._begun_at = torch.zeros_like(self._lengths)
         self._returns = torch.zeros(self.num_envs, device=self.device)
         self._active = self._all_worlds
-        self.outcome_names = (*OUTCOMES, *task.failures())
         self._begin(self._all_worlds)
         self._draw_noise()
-        self._rewards.check()
-        self._check_observations(config)
+        names = check_step(task, self._chosen_observations(config))
+        self.outcome_names = (*OUTCOMES, *names["failures"])
+        self._rewards.check(names["compute_task_rewards"])
         if stagger:
             late = randomness.uniform(self._all_worlds, 1)[:, 0]
             self._begun_at = (late * self.max_episode_steps).to(torch.int64)
 
     def _observation_groups(self, config: Any) -> Dict[str, List[Any]]:
-        known = self.task.observations()
+        known = known_observations(self.task)
         groups = {"policy": config.observations.policy, "critic": config.observations.critic}
         for group, names in groups.items():
             for name in names:
@@ -134,7 +136,7 @@ class DexHandEnv:
     def _noise_amplitudes(self, config: Any) -> List[float]:
         amplitudes, noise = config.randomisation.observation_noise or {}, []
         for name, read in zip(config.observations.policy, self._groups["policy"]):
-            noise += [amplitudes.get(name, 0.0)] * read().shape[-1]
+            noise += [amplitudes.get(name, 0.0)] * observation_size(self.task, name, read)
         return noise
 
     def use(self, config: Any) -> None:
@@ -152,13 +154,12 @@ class DexHandEnv:
         if self._randomisation is not None:
             self._randomisation.use(config.randomisation, self._noise_amplitudes(config))
 
-    def _check_observations(self, config: Any) -> None:
-        for group, readers in self._groups.items():
-            for name, read in zip(getattr(config.observations, group), readers):
-                shape = tuple(read().shape)
-                if len(shape) != 2 or shape[0] != self.num_envs:
-                    allowed = f"({self.num_envs}, n): n values for each of the {self.num_envs} worlds"
-                    raise UserError(f"observations.{group}", f"{name} has the shape {shape}", allowed)
+    def _chosen_observations(self, config: Any) -> Dict[str, Any]:
+        return {
+            name: read
+            for group, readers in self._groups.items()
+            for name, read in zip(getattr(config.observations, group), readers)
+        }
 
     @property
     def observation_sizes(self) -> Dict[str, int]:
@@ -194,6 +195,7 @@ class DexHandEnv:
             self._randomisation.draw_noise(self._active, self._randomness)
 
     def _begin(self, worlds: torch.Tensor) -> None:
+        self._own_parameters.put_back(worlds)
         if self._randomisation is not None:
             self._randomisation.begin_episodes(worlds, self._randomness)
         controls = self.task.begin_episodes(worlds, self._randomness)
@@ -244,14 +246,15 @@ class DexHandEnv:
         timeout = self._lengths + self._begun_at + 1 >= self.max_episode_steps
         # Not torch.where, which copies a plain number to a GPU and waits for that.
         outcomes = torch.full_like(self._lengths, RUNNING).masked_fill(timeout, TIMEOUT)
-        for offset, failed in enumerate(self.task.failures().values()):
-            outcomes = outcomes.masked_fill(failed, len(OUTCOMES) + offset)
+        for name, failed in self.task.failures().items():
+            outcomes = outcomes.masked_fill(failed, self.outcome_names.index(name))
         outcomes = outcomes.masked_fill(self.task.successes(), SUCCESS)
         outcomes = outcomes.masked_fill(self.sim.nan_worlds, NAN)
         return outcomes.masked_fill(~worlds, RUNNING)
 
     def get_state(self) -> Dict[str, Any]:
         """Everything that decides how running and later episodes go on; plain tensors in dictionaries."""
+        self._own_parameters.compare()  # by now all may be put back
         state = {
             "sim": self.sim.get_state(),
             "hand": self.hand.get_state(),
@@ -266,13 +269,18 @@ class DexHandEnv:
         return state
 
     def set_state(self, state: Dict[str, Any]) -> None:
-        """Restore what ``get_state`` gave, for the same task and number of worlds."""
+        """Restore what ``get_state`` gave, for the same task and number of worlds.
+
+        Where the configuration is another, running episodes end with what they were drawn with; those that begin have
+        the scene's own value of everything that is not drawn.
+        """
         self.sim.set_state(state["sim"])
+        self._own_parameters.compare()
         self.hand.set_state(state["hand"])
         self.task.set_state(state["task"])
         self._randomness.set_state(state["randomness"])
         self._lengths = state["lengths"].to(self.device)
         self._begun_at = state["begun_at"].to(self.device)
         self._returns = state["returns"].to(self.device)
-        if self._randomisation is not None and "randomisation" in state:
-            self._randomisation.set_state(state["randomisation"])
+        if self._randomisation is not None:
+            self._randomisation.set_state(state.get("randomisation", {}))

@@ -21,7 +21,7 @@ from dexhand_env.rl.checkpoint import BEST, checkpoint_name, save_checkpoint
 from dexhand_env.rl.curriculum import CurriculumProgress
 from dexhand_env.rl.device_rate import plain_optimizer_state
 from dexhand_env.rl.distributed import ALONE, Processes
-from dexhand_env.rl.divergence import TrainingDiverged, explosion, first_not_finite, not_finite
+from dexhand_env.rl.divergence import TrainingDiverged, explosion, first_not_finite, not_finite, terms_not_finite
 from dexhand_env.rl.ppo import PPO
 from dexhand_env.rl.statistics import TrainingStatistics
 
@@ -351,7 +351,8 @@ class DexHandAgent(PPO):
         """
         rollout = self.experience_buffer.tensor_dict
         losses = {name: row[name] for name in ("policy_loss", "value_loss", "kl")}
-        what = not_finite(losses, rollout, self._learned()) or explosion(self.model, rollout, self.normalize_value)
+        what = not_finite(losses, rollout, self._learned(), terms_not_finite(row))
+        what = what or explosion(self.model, rollout, self.normalize_value)
         if what is not None:
             raise TrainingDiverged(what, self.epoch_num)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import isfinite
 from pathlib import Path
-from typing import Any, Iterable, Mapping, Optional, Tuple
+from typing import Any, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 import torch
 from rl_games.algos_torch.torch_ext import policy_kl
@@ -71,7 +71,10 @@ def first_not_finite(tensors: Iterable[Tuple[str, torch.Tensor]]) -> Optional[st
 
 
 def not_finite(
-    losses: Mapping[str, float], rollout: Mapping[str, torch.Tensor], learned: Iterable[Tuple[str, torch.Tensor]]
+    losses: Mapping[str, float],
+    rollout: Mapping[str, torch.Tensor],
+    learned: Iterable[Tuple[str, torch.Tensor]],
+    terms: Sequence[str] = (),
 ) -> Optional[str]:
     """What an iteration made NaN or infinite, as near to the cause as can be told; None where nothing.
 
@@ -79,25 +82,33 @@ def not_finite(
         losses: of the iteration, by name.
         rollout: rl_games' tensors by name, each (steps, worlds, ...).
         learned: weights, normalisers and the optimizer's moments by name, after the last update.
+        terms: of the reward that are not finite, see :func:`terms_not_finite`.
     """
     for name, loss in losses.items():
         if not isfinite(loss):
-            return first_in_rollout(rollout) or f"{name} is {loss}"
+            return first_in_rollout(rollout, terms) or f"{name} is {loss}"
     # The losses are those before the last update, which may have broken the weights all the same.
     broken = first_not_finite(learned)
     return broken and f"{broken} is not finite"
 
 
-def first_in_rollout(rollout: Mapping[str, torch.Tensor]) -> Optional[str]:
-    """What became NaN or infinite first in a rollout, None where nothing did."""
+def first_in_rollout(rollout: Mapping[str, torch.Tensor], terms: Sequence[str] = ()) -> Optional[str]:
+    """What became NaN or infinite first in a rollout, None where nothing did; arguments as of :func:`not_finite`."""
     found = []
     for order, (name, words) in enumerate(ROLLOUT.items()):
         if name in rollout:
             broken = (~torch.isfinite(rollout[name])).flatten(start_dim=2).any(dim=2).nonzero()
             if len(broken):
                 step, world = broken[0].tolist()
-                found.append((step, order, f"{words} is not finite (step {step}, world {world})"))
+                cause = f"the term {' and '.join(terms)}: " if name == "rewards" and terms else ""
+                found.append((step, order, f"{cause}{words} is not finite (step {step}, world {world})"))
     return min(found)[2] if found else None
+
+
+def terms_not_finite(row: Mapping[str, float]) -> List[str]:
+    """The terms of the reward whose weighted mean in a row of the history is NaN or infinite."""
+    means = ((*name.partition("/"), value) for name, value in row.items())
+    return [term for column, _, term, value in means if column == "reward" and not isfinite(value)]
 
 
 def explosion(model: Any, rollout: Mapping[str, torch.Tensor], normalised: bool) -> Optional[str]:

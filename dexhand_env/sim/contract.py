@@ -214,4 +214,6 @@ class Simulation(abc.ABC):
         """Restore what ``get_state`` gave, from a simulation of the same scene and number of worlds.
 
         From one of another backend, as far as both know it: the joints, objects, targets and what warms the solver up.
+        Of a scene whose objects have other parameters, worlds get those of the state; an object whose shape this scene
+        does not have gets the scene's own shape and extents.
         """

@@ -285,7 +285,7 @@ class MujocoCpuSimulation(Simulation):
         state = {name: torch.from_numpy(array.copy()) for name, array in self._state.items()}
         state["counters"] = torch.tensor([self._nan_resets, self._contact_overflows])
         if self._parameters is not self._own_parameters:
-            state.update(to_state(self._parameters))
+            state.update(to_state(self._parameters, self.object_shapes))
         return state
 
     def set_state(self, state: Dict[str, torch.Tensor]) -> None:
@@ -298,6 +298,6 @@ class MujocoCpuSimulation(Simulation):
         self._forget_peaks(all_worlds)
         self._fresh.clear()
         if has_parameters(state) or self._parameters is not self._own_parameters:
-            self.set_parameters(all_worlds, from_state(state, self._own_parameters))
+            self.set_parameters(all_worlds, from_state(state, self._own_parameters, self.object_shapes))
         if not has_parameters(state):
             self._parameters = self._own_parameters

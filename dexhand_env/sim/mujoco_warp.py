@@ -293,7 +293,9 @@ class MujocoWarpSimulation(Simulation):
     def get_state(self) -> Dict[str, torch.Tensor]:
         state = {**self._state, "sensordata": self._sensordata, "counters": self._counts}
         copies = {name: values.to("cpu", copy=True) for name, values in state.items()}
-        return copies if self._parameters is self._own_parameters else {**copies, **to_state(self._parameters)}
+        if self._parameters is not self._own_parameters:
+            copies.update(to_state(self._parameters, self.object_shapes))
+        return copies
 
     def set_state(self, state: Dict[str, torch.Tensor]) -> None:
         for name, values in {**self._state, "sensordata": self._sensordata, "counters": self._counts}.items():
@@ -305,7 +307,7 @@ class MujocoWarpSimulation(Simulation):
         self._changed()
         if has_parameters(state) or self._varied:
             all_worlds = torch.ones_like(self._nan_worlds)
-            self.set_parameters(all_worlds, from_state(state, self._own_parameters))
+            self.set_parameters(all_worlds, from_state(state, self._own_parameters, self.object_shapes))
         if not has_parameters(state):
             self._parameters = self._own_parameters
 

@@ -34,8 +34,12 @@ FIELDS = {
 }
 # A state's names of them, beside those of MuJoCo's.
 STATE_PREFIX = "parameter/"
+# The shapes that its objects could have, as text: those of an object after another's with a comma.
+SHAPE_NAMES = "object_shape_names"
+LACKING = -1  # the place of a shape that a scene does not have
 HAND = slice(HAND_JOINTS)
 Fields = Dict[str, torch.Tensor]
+Shapes = Sequence[Sequence[str]]
 
 
 class ModelFields:
@@ -188,11 +192,14 @@ def updated(before: WorldParameters, now: WorldParameters) -> WorldParameters:
     return dataclasses.replace(before, **{name: v for name in PARAMETERS if (v := getattr(now, name)) is not None})
 
 
-def to_state(parameters: WorldParameters) -> Dict[str, torch.Tensor]:
-    """As a simulation's state holds them: copies on the CPU."""
+def to_state(parameters: WorldParameters, shapes: Shapes) -> Dict[str, torch.Tensor]:
+    """As a simulation's state holds them, whose ``object_shapes`` are those: copies on the CPU."""
     values = ((name, getattr(parameters, name)) for name in PARAMETERS)
     # Rows that are one row repeated, or empty, would be written otherwise than equal ones that are not.
-    return {STATE_PREFIX + name: tensor.cpu().clone(memory_format=torch.contiguous_format) for name, tensor in values}
+    state = {STATE_PREFIX + name: tensor.cpu().clone(memory_format=torch.contiguous_format) for name, tensor in values}
+    if shapes:
+        state[SHAPE_NAMES] = torch.tensor(list(_written(shapes)), dtype=torch.uint8)
+    return state
 
 
 def has_parameters(state: Dict[str, torch.Tensor]) -> bool:
@@ -200,6 +207,29 @@ def has_parameters(state: Dict[str, torch.Tensor]) -> bool:
     return any(name.startswith(STATE_PREFIX) for name in state)
 
 
-def from_state(state: Dict[str, torch.Tensor], own: WorldParameters) -> WorldParameters:
-    """Those of a state; the scene's own where it holds none."""
-    return each(own, lambda name, values: state.get(STATE_PREFIX + name, values).to(values.device))
+def from_state(state: Dict[str, torch.Tensor], own: WorldParameters, shapes: Shapes) -> WorldParameters:
+    """Those of a state, for a simulation with these ``object_shapes``; the scene's own where it holds none.
+
+    A scene whose objects can have other shapes may lack that of a world: the object is then what it is in the scene.
+    """
+    found = each(own, lambda name, values: state.get(STATE_PREFIX + name, values).to(values.device))
+    assert found.object_shapes is not None
+    assert found.object_extents_m is not None
+    assert own.object_extents_m is not None
+    before = _read(state[SHAPE_NAMES]) if SHAPE_NAMES in state else shapes
+    places = found.object_shapes.clone()
+    for item, (theirs, ours) in enumerate(zip(before, shapes)):
+        known = [ours.index(name) if name in ours else LACKING for name in theirs]
+        of_theirs = torch.tensor([*known, LACKING], device=places.device)
+        places[:, item] = of_theirs[places[:, item].clamp(max=len(theirs))]
+    lacking = places == LACKING
+    extents_m = torch.where(lacking[:, :, None], own.object_extents_m, found.object_extents_m)
+    return dataclasses.replace(found, object_shapes=places.masked_fill(lacking, 0), object_extents_m=extents_m)
+
+
+def _written(shapes: Shapes) -> bytes:
+    return ",".join(" ".join(names) for names in shapes).encode()
+
+
+def _read(written: torch.Tensor) -> Shapes:
+    return [names.split() for names in bytes(written.tolist()).decode().split(",")]

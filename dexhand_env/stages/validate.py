@@ -14,20 +14,23 @@ import sys
 from pathlib import Path
 from typing import List, Optional
 
-from dexhand_env.config.experiment import SECTIONS, load_experiment
+from dexhand_env.config.experiment import SECTIONS, Experiment, load_experiment
 from dexhand_env.config.layers import shown_path
+from dexhand_env.config.physics import load_physics
 from dexhand_env.errors import UserError, exit_code
 from dexhand_env.files import write_text
 
 
 def validate(experiment: str, section: str, root: Path = Path(".")) -> Path:
-    """Check the experiment and write the section's JSON; returns the file.
+    """Check the experiment, its task's code too, and write the section's JSON; returns the file.
 
     Raises:
         UserError: the first problem, or a results folder that cannot be written; nothing is written then.
     """
     loaded = load_experiment(experiment, root)
-    text = json.dumps(loaded.section(section), indent=2, sort_keys=True, allow_nan=False) + "\n"
+    document = loaded.section(section)
+    _try_out(loaded, section)
+    text = json.dumps(document, indent=2, sort_keys=True, allow_nan=False) + "\n"
     for notice in loaded.notices:
         print(f"{experiment}: {notice}", file=sys.stderr)
     target = root / "results" / experiment / "config" / f"{section}.json"
@@ -36,6 +39,16 @@ def validate(experiment: str, section: str, root: Path = Path(".")) -> Path:
     except OSError as error:
         raise UserError(shown_path(target), f"cannot be written ({error.strerror})", "a writable folder") from error
     return target
+
+
+def _try_out(experiment: Experiment, section: str) -> None:
+    """Run a task of the user's own in two worlds; and its variants, before the section that has them."""
+    variants = experiment.variants.values() if section == "evaluation" else ()
+    for config in (experiment.task, *variants):
+        if config.needs_trial:
+            from dexhand_env.tasks.registry import try_out
+
+            try_out(config, load_physics(config.sim.physics))
 
 
 def main(arguments: Optional[List[str]] = None) -> int:

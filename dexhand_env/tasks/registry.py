@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from pathlib import Path
-from typing import Any, Dict, Optional, Type
+from typing import Any, Dict, Optional, Tuple, Type
 
 import torch
 
@@ -17,8 +17,10 @@ from dexhand_env.env.object_shapes import with_shapes
 from dexhand_env.env.randomness import EpisodeRandomness, TrainingRandomness
 from dexhand_env.env.robot_hand import RobotHand
 from dexhand_env.env.task import Task
+from dexhand_env.env.task_checks import check_records, check_same_names, check_scene, check_start, check_step, place
 from dexhand_env.env.vec_env import DexHandEnv, Watcher
 from dexhand_env.errors import UserError
+from dexhand_env.sim.contract import Simulation
 from dexhand_env.sim.factory import make_simulation
 from dexhand_env.sim.scene import Scene
 
@@ -66,10 +68,14 @@ def make_env(
         UserError: unknown task, backend, observation or reward name.
     """
     sim = make_simulation(simulated_scene(config), physics, num_envs, config.sim.backend, device, threads)
-    hand = RobotHand(sim, HandControls(config.actions, physics.control_dt_s, sim.device), config.hand.side)
-    task = task_class(config.task)(config, hand, sim)
+    hand, task = _hand_and_task(config, physics, sim)
     stagger = auto_reset and config.stagger_first_episodes
     return DexHandEnv(config, sim, hand, task, randomness, auto_reset, stagger, watcher)
+
+
+def _hand_and_task(config: Any, physics: Physics, sim: Simulation) -> Tuple[RobotHand, Task]:
+    hand = RobotHand(sim, HandControls(config.actions, physics.control_dt_s, sim.device), config.hand.side)
+    return hand, task_class(config.task)(config, hand, sim)
 
 
 def try_out(config: Any, physics: Physics) -> PolicyInterface:
@@ -79,14 +85,13 @@ def try_out(config: Any, physics: Physics) -> PolicyInterface:
         What its observations and actions mean.
 
     Raises:
-        UserError: names or shapes in which the task's YAML and its code do not agree, or an error in its code.
+        UserError: names in which the task's YAML and its code do not agree, something that the task returns and that is
+            not as ``Task`` says (``env/task_checks.py``), or an error in its code.
     """
     on_cpu = config.model_copy(update={"sim": config.sim.model_copy(update={"backend": "mujoco"})})
     source = registration(config.task).source
     try:
-        env = make_env(on_cpu, physics, 2, TrainingRandomness(0, torch.device("cpu")))
-        env.step(torch.zeros((env.num_envs, env.num_actions)))
-        return env.interface
+        return _tried_out(on_cpu, physics)
     except UserError:
         raise
     except Exception as error:
@@ -95,6 +100,23 @@ def try_out(config: Any, physics: Physics) -> PolicyInterface:
         if not lines:
             raise
         raise UserError(f"{shown_path(source)}:{lines[-1]}", f"{type(error).__name__}: {error}") from error
+
+
+def _tried_out(config: Any, physics: Physics) -> PolicyInterface:
+    task_type, randomness = task_class(config.task), TrainingRandomness(0, torch.device("cpu"))
+    check_scene(task_type, config)
+    try:
+        sim = make_simulation(simulated_scene(config), physics, 2, config.sim.backend, "cpu", 1)
+    except ValueError as error:  # MuJoCo's
+        found = f"cannot be simulated: {' '.join(str(error).split())}"
+        raise UserError(place(task_type, "scene"), found, "a scene that MuJoCo compiles") from error
+    hand, task = _hand_and_task(config, physics, sim)
+    check_start(task, randomness)
+    env = DexHandEnv(config, sim, hand, task, randomness)
+    before = {**check_step(task, {}), **check_records(task)}
+    env.step(torch.zeros((env.num_envs, env.num_actions)))
+    check_same_names(task, before, {**check_step(task, {}), **check_records(task)})
+    return env.interface
 
 
 def policy_interface(config: Any, physics: Physics) -> PolicyInterface:

@@ -11,7 +11,7 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
 from dexhand_env.commands.options import resolve
-from dexhand_env.config.registry import find_task
+from dexhand_env.config.registry import default_task, find_task
 from dexhand_env.errors import UserError
 from dexhand_env.rl.checkpoint import TRAINING_KEYS, load_checkpoint
 from tests.options import train_options
@@ -269,12 +269,12 @@ def complaint(folder: Path, task: str, text: str, values: str) -> str:
         (
             "my_task.py:MyTask",
             ("positions[:, 2]  #", "positions[:, 2:]  #"),
-            "rewards.height: the term has the shape (2",
+            "my_task.py:10: compute_task_rewards(): height has the shape (2, 1); allowed: (2,), one value for each of",
         ),
         (
             "my_task.py:MyTask",
             ("positions[:, 2:]", "positions[:, 2]"),
-            "observations.policy: height has the shape (2,)",
+            "my_task.py:18: observations(): height has the shape (2,); allowed: (2, n), one row for each of the 2 w",
         ),
         ("my_task.py:MyTask", ("hand_height -", "hand_hight -"), "my_task.py:13: NameError: name 'hand_hight' is not "),
     ],
@@ -309,6 +309,24 @@ def test_a_mistake_in_a_file(
 def test_a_mistake_in_its_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, values: str, says: str) -> None:
     monkeypatch.chdir(tmp_path)
     assert complaint(tmp_path, "my_task.py:MyTask", CLASS, values).startswith(says)
+
+
+def test_a_task_whose_schema_names_everything_is_tried_out_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here BaseTask's schema, with all its names of observations and rewards."""
+    monkeypatch.chdir(tmp_path)
+    text = (
+        "from dexhand_env.config.base_task import BaseTaskConfig\n"
+        "from dexhand_env.env.task import register_task\n"
+        "from dexhand_env.tasks.base_task import BaseTask\n\n\n"
+        "@register_task(config_class=BaseTaskConfig)\n"
+        "class MyTask(BaseTask):\n"
+        "    def failures(self):\n"
+        '        return {"timeout": self.joint_positions[:, 2] < 0.0}\n'
+    )
+    own = default_task("BaseTask")
+    values = {key: own[key] for key in ("observations", "goal", "success", "reward_scales", "rewards")}
+    said = "my_task.py:8: failures(): timeout is how any episode may stand or end; allowed: another name"
+    assert complaint(tmp_path, "my_task.py:MyTask", text, yaml.safe_dump({"task": "MyTask", **values})) == said
 
 
 def test_two_files_cannot_register_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,6 +70,18 @@ def test_objects_of_every_shape(shape: str, size: str, extents: tuple[float, ...
         ("target.height_range_m=[0.2]", "target.height_range_m: found a list of 1 item; allowed: a list of 2 items"),
         ("target.position_range_m=-0.1", "target.position_range_m: found -0.1; allowed: a number from 0 to 0.5"),
         ("start.hand_position_range_m=[0, 0, -1]", "hand_position_range_m[2]: found -1; allowed: a number from 0 to 0"),
+        (
+            "start.hand_position_m=[-0.98, 0, 0]",
+            "start.hand_position_m[0]: found -0.98 +- 0.05 m for ARTx; allowed: from -1 to 1 m",
+        ),
+        (
+            "start={hand_rotation_rad: [0, 0, 2], hand_rotation_range_rad: 1.2}",
+            "start.hand_rotation_rad[2]: found 2 +- 1.2 rad for ARRz; allowed: from -3.14 to 3.14 rad",
+        ),
+        (
+            "start.finger_positions_rad=[1.3, 0.3, 0, 0.5, 0, 0, 0, 0, 0, 0, 0, 0]",
+            "start.finger_positions_rad[3]: found 0.5 rad for spread; allowed: from 0 to 0.3 rad",
+        ),
         ("start.object_yaw_range_rad=4", "start.object_yaw_range_rad: found 4; allowed: a number from 0 to 3.14159"),
         ("success.hold_steps=301", "success.hold_steps: 301 steps do not fit an episode; allowed: at most"),
         ("failure.reach_m=0.06", "failure.reach_m: found 0.06; allowed: at least 0.08, beyond where objects may lie"),

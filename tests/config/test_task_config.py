@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
+from dexhand_env.config.actions import BASE_CONTROLS, FINGER_CONTROLS
 from dexhand_env.config.base_task import BaseTaskConfig
 from dexhand_env.config.check import check
 from dexhand_env.config.layers import Layer, Stack, contains
@@ -21,6 +22,7 @@ from dexhand_env.config.registry import TASK_DEFAULTS, TaskEntry, find_task, loa
 from dexhand_env.config.task import COMMON_OBSERVATIONS, TaskConfig
 from dexhand_env.config.yaml_files import parse_overrides
 from dexhand_env.errors import UserError
+from dexhand_env.hand.joints import CONTROL_NAMES, CONTROL_RANGES
 
 DEFAULTS = load_task("BaseTask").dump()
 
@@ -117,6 +119,10 @@ def test_either_part_can_be_held() -> None:
         ),
         ("observations.critic=[goal, goal]", "--set: observations.critic[1]: goal is listed twice; allowed: each key"),
         ("task=DexGrasp", "--set: task: found 'DexGrasp'; allowed: BaseTask, the task that is loaded"),
+        (
+            "actions.base={policy: false, fixed_targets: [0, 0, -0.6, 0, 0, 0]}",
+            "--set: actions.base.fixed_targets[2]: found -0.6 m for ARTz, which holds the hand's base under the table;",
+        ),
     ],
 )
 def test_a_bad_override_is_one_line_that_names_key_value_and_choice(override: str, message: str) -> None:
@@ -124,6 +130,41 @@ def test_a_bad_override_is_one_line_that_names_key_value_and_choice(override: st
         base_task(override)
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_actions_that_come_after_every_episode_are_refused() -> None:
+    delayed = "randomisation.action_delay_steps=[0, 20]"
+    assert base_task(delayed, "episode_length_steps=21").episode_length_steps == 21
+    with pytest.raises(UserError, match=r"steps: no action counts within an episode of 20 steps.*allowed: at most 19"):
+        base_task(delayed, "episode_length_steps=20")
+
+
+def test_the_controls_are_those_of_the_hand() -> None:
+    controls = (*BASE_CONTROLS, *FINGER_CONTROLS)
+    assert tuple(name for name, *_ in controls) == CONTROL_NAMES
+    assert tuple((low, high) for _, low, high, _ in controls) == CONTROL_RANGES
+    assert [unit for *_, unit in controls] == ["m"] * 3 + ["rad"] * 15
+
+
+@pytest.mark.parametrize("index", range(18))
+def test_a_fixed_target_out_of_its_controls_range_is_refused(index: int) -> None:
+    part, place = ("base", index) if index < 6 else ("fingers", index - 6)
+    name, low, high, unit = (*BASE_CONTROLS, *FINGER_CONTROLS)[index]
+
+    def held(target: float) -> TaskConfig:
+        targets = [0.0] * (6 if part == "base" else 12)
+        targets[place] = target
+        return base_task(
+            f"actions.{part}.policy=false", f"actions.{part}.fixed_targets={targets}", "hand.spawn_height_m=1"
+        )
+
+    for target in (low, high, (low + high) / 2.0):
+        assert held(target).actions.fixed_targets[index] == target
+    for target in (low - 0.01, high + 0.01, -4.0, 4.0, 1e9):
+        with pytest.raises(UserError) as raised:
+            held(target)
+        found = f"actions.{part}.fixed_targets[{place}]: found {target:g} {unit} for {name}; "
+        assert f"{found}allowed: from {low:g} to {high:g} {unit}" in str(raised.value)
 
 
 def test_a_task_that_does_not_exist_yet_is_unknown() -> None:
@@ -256,7 +297,7 @@ def test_a_task_of_ones_own_says_only_what_is_its_own(tmp_path: Path) -> None:
     assert (values.pop("task"), values.pop("rewards")) == ("Lift", {"lifted": 1.5})
     assert {**values, "curriculum": None} == defaults
     assert config.observation_length("policy") is None  # its code may have observations that are nowhere declared
-    assert not config.names_are_declared
+    assert config.needs_trial
 
 
 def test_a_task_of_ones_own_brings_its_schema(tmp_path: Path) -> None:

@@ -78,6 +78,28 @@ def test_randomised_episodes_wait_for_nothing(env: DexHandEnv) -> None:
         torch.cuda.set_sync_debug_mode("default")
 
 
+def test_putting_back_what_is_not_drawn_any_more_waits_for_nothing(env: DexHandEnv) -> None:
+    """In a training that goes on without the randomisation of the one before."""
+    changes = {"randomisation": Randomisation.model_validate({"gain_factor": [0.7, 1.4], "damping_factor": [0.7, 1.4]})}
+    randomness = TrainingRandomness(0, env.device)
+    config = env.task.config.model_copy(update=changes)
+    before = make_env(config, load_physics("fast"), WORLDS, randomness, "cuda:0")
+    after = make_env(env.task.config, load_physics("fast"), WORLDS, randomness, "cuda:0")
+    after.set_state(before.get_state())
+    actions = torch.zeros(WORLDS, env.num_actions, device=env.device)
+    for _ in range(3):
+        after.step(actions)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(STEPS):
+            after.step(actions)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    gains = after.sim.parameters.gain_factors
+    assert gains is not None
+    assert torch.equal(gains, torch.ones_like(gains))
+
+
 def test_other_parameters_in_some_worlds_wait_for_nothing_either(env: DexHandEnv) -> None:
     """After their first change, which prepares for it."""
     worlds = torch.rand(WORLDS, device=env.device) < 0.3

@@ -71,3 +71,38 @@ def test_a_task_without_terms_needs_a_weight_of_some_term() -> None:
     with pytest.raises(UserError, match="rewards: no term has a weight"):
         scripted({}, Unrewarded)
     assert scripted({"success": 1.0}, Unrewarded).step(torch.zeros(3, 18)).rewards.tolist() == [0.0] * 3
+
+
+class Endless(ScriptedTask):
+    """A term that is not finite in the second world, and one in double precision."""
+
+    def compute_task_rewards(self) -> Dict[str, torch.Tensor]:
+        known = super().compute_task_rewards()
+        return {"number": known["number"].double(), "constant": known["constant"] / torch.tensor([1.0, 0.0, 1.0])}
+
+
+def test_a_weight_of_0_leaves_a_term_out_whatever_it_is() -> None:
+    step = scripted({"number": 2.0, "constant": 0.0}, Endless).step(torch.zeros(3, 18))
+    assert step.rewards.tolist() == [2.0, 4.0, 6.0]
+    assert step.rewards.dtype == torch.float32
+    assert step.terms.weighted["constant"].tolist() == [0.0, 0.0, 0.0]
+    assert step.terms.raw["constant"].tolist() == [0.5, float("inf"), 0.5]
+    assert scripted({"number": 2.0, "constant": 1.0}, Endless).step(torch.zeros(3, 18)).rewards[1] == float("inf")
+
+
+class Fading(ScriptedTask):
+    """A term that is given in the first steps alone."""
+
+    def compute_task_rewards(self) -> Dict[str, torch.Tensor]:
+        known = super().compute_task_rewards()
+        return known if len(self.updated) < 3 else {"constant": known["constant"]}
+
+
+def test_a_term_that_is_gone_is_not_counted_as_nothing() -> None:
+    env = scripted({"number": 2.0, "constant": 1.0}, Fading)
+    for _ in range(2):
+        env.step(torch.zeros(3, 18))
+    with pytest.raises(
+        UserError, match=r"rewards\.number: compute_task_rewards\(\) does not return this term any more"
+    ):
+        env.step(torch.zeros(3, 18))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 import pytest
 import torch
@@ -121,7 +122,13 @@ class BreakingTask(BaseTask):
 
 
 def breaking_agent(
-    folder: Path, where: str, broken: float, breaks_at: int = 20, mlp: Optional[Dict[str, Any]] = None, **config: Any
+    folder: Path,
+    where: str,
+    broken: float,
+    breaks_at: int = 20,
+    mlp: Optional[Dict[str, Any]] = None,
+    rewards: Optional[Dict[str, float]] = None,
+    **config: Any,
 ) -> DexHandAgent:
     """An agent in eight worlds of the task, which breaks in the third iteration of 8 steps unless told otherwise."""
     cls: Any = type("Breaking", (BreakingTask,), {"where": where, "broken": broken, "breaks_at": breaks_at})
@@ -129,6 +136,7 @@ def breaking_agent(
     values["network"]["mlp"].update(mlp or {})
     seed_everything(1, 1, False)
     settings, physics = task(), load_physics("fast")
+    settings = settings.model_copy(update={"rewards": {**settings.rewards, **(rewards or {})}})
     sim = make_simulation(cls.scene(settings), physics, 8, "auto", "cpu", 1)
     hand = RobotHand(sim, HandControls(settings.actions, physics.control_dt_s, CPU), "right")
     env = DexHandEnv(settings, sim, hand, cls(settings, hand, sim), TrainingRandomness(1, CPU), stagger=True)
@@ -157,6 +165,30 @@ def test_a_task_that_breaks_stops_training(
     assert good == folder / "nn" / checkpoint_name(2)
     assert_all_good(folder)
     assert not (folder / "nn" / checkpoint_name(3)).exists()
+
+
+def test_the_terms_that_broke_are_named(tmp_path: Path) -> None:
+    agent = breaking_agent(tmp_path / "run", "reward", float("nan"))
+    said = r"^the term finger_progress: a reward is not finite \(step 4, world 5\) in iteration 3$"
+    with pytest.raises(TrainingDiverged, match=said):
+        agent.train()
+
+
+def test_a_term_of_weight_0_may_break(tmp_path: Path) -> None:
+    """It is no part of what is learned; the history shows what it is."""
+    rows: List[Dict[str, float]] = []
+    agent = breaking_agent(tmp_path / "run", "reward", float("nan"), rewards={"finger_progress": 0.0}, max_epochs=4)
+
+    def keep(row: Dict[str, float]) -> bool:
+        rows.append(row)
+        return False
+
+    agent.train(keep)
+    assert agent.epoch_num == 4
+    assert math.isnan(rows[-1]["raw_reward/finger_progress"])
+    assert all(row["reward/finger_progress"] == 0.0 for row in rows)
+    assert all(math.isfinite(row["policy_loss"]) for row in rows)
+    assert_all_good(tmp_path / "run")
 
 
 def test_a_distribution_that_is_none_is_divergence_too(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from typing import List
 import pytest
 
 from dexhand_env.config.experiment import SECTIONS
+from dexhand_env.errors import UserError
+from dexhand_env.stages.validate import validate
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -122,6 +125,68 @@ def test_a_shrunk_minibatch_is_told(root: Path) -> None:
     result = run(root, "BaseTask", "train")
     assert result.returncode == 0
     assert result.stderr == "BaseTask: minibatch_size 2048 shrinks to 1024: horizon_length 16 x 64 environments\n"
+
+
+TASK = """
+import torch
+
+from dexhand_env.env.task import Task, register_task
+
+
+@register_task
+class Own(Task):
+    def compute_task_rewards(self):
+        return {"height": self.hand_positions[:, 2]}
+
+    def metrics(self):
+        return {"NAME": self.hand_positions[:, 2] * (1.0 if self.config.hand.spawn_height_m < 1.0 else 2j)}
+"""
+OWN = """
+task: own.py:Own
+train: {num_envs: 8, max_iterations: 100}
+selection: {first_seed: 1000000, episodes: 8}
+evaluation:
+  {first_seed: 2000000, episodes: 8, conditions: [training], variants: {high: {hand: {spawn_height_m: HEIGHT}}}}
+report: {success_goal: 0.5}
+"""
+
+
+@pytest.mark.parametrize(
+    ("metric", "height", "refused", "says"),
+    [
+        ("height_m", "0.9", [], ""),
+        (
+            "seed",
+            "0.9",
+            SECTIONS,
+            "own.py:12: metrics(): seed is a column that every episode table has; allowed: another",
+        ),
+        (
+            "height_m",
+            "2.0",
+            ["evaluation"],
+            "own.py:12: metrics(): height_m is of the type complex64; allowed: float32",
+        ),
+    ],
+)
+def test_a_task_of_ones_own_is_tried_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metric: str, height: str, refused: List[str], says: str
+) -> None:
+    """In every section; its variants before the one that plays them."""
+    name = f"Own{metric}{height[0]}"
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "experiments.yaml").write_text("Mine: [1]\n")
+    (tmp_path / "configs" / "Mine.yaml").write_text(OWN.replace("HEIGHT", height).replace("Own", name))
+    (tmp_path / "own.py").write_text(TASK.replace("NAME", metric).replace("Own", name))
+    (tmp_path / f"{name}.yaml").write_text(f"task: {name}\nrewards: {{height: 1.0}}\n")
+    monkeypatch.chdir(tmp_path)
+    for section in SECTIONS:
+        if section in refused:
+            with pytest.raises(UserError, match=re.escape(says)):
+                validate("Mine", section)
+        else:
+            validate("Mine", section)
+        assert (tmp_path / "results" / "Mine" / "config" / f"{section}.json").exists() == (section not in refused)
 
 
 def test_it_imports_nothing_heavy() -> None:
