@@ -89,6 +89,7 @@ class DexHandAgent(PPO):
         self._write_to(SummaryWriter(write_to_disk=False))
         self._env = env
         self._folder = folder
+        critic = params["config"].get("central_value_config")
         self._policy_description = {
             "task": task,
             "interface": (env.interface if self.has_central_value else env.interface.without_critic()).to_plain(),
@@ -98,6 +99,11 @@ class DexHandAgent(PPO):
             "num_actions": env.num_actions,
             "normalize_input": bool(self.normalize_input),
             "normalize_value": bool(self.normalize_value),
+            **(
+                {"critic_network": params["config"]["central_value_config"]["network"]}
+                if self.has_central_value
+                else {}
+            ),
             "first_learning_rate": params["config"]["learning_rate"],
             "returns_digest": returns_digest,
         }

@@ -154,10 +154,13 @@ def check_resumable(state: Dict[str, Any], spec: TrainingSpec, where: str, proce
                 else (f"{key} {state[key]}", f"{key} {value}")
             )
             raise UserError(where, found, allowed)
-    has_critic = params["config"].get("central_value_config") is not None
+    critic = params["config"].get("central_value_config")
+    has_critic = critic is not None
     if ("critic" in state) != has_critic:
         found, allowed = ("without", "with") if has_critic else ("with", "without")
         raise UserError(where, f"was trained {found} a critic of its own", f"a checkpoint {allowed} one")
+    if has_critic and state.get("critic_network", critic["network"]) != critic["network"]:
+        raise UserError(where, "another network of the critic", "the network of the training configuration's critic")
     has_curriculum = spec.task.curriculum is not None
     if ("curriculum" in state) != has_curriculum:
         found, allowed = ("without", "with") if has_curriculum else ("with", "without")

@@ -174,6 +174,14 @@ def test_a_critics_constant_learning_rate_is_the_configurations(tmp_path: Path) 
     assert state["critic_optimizer"]["param_groups"][0]["lr"] == 1e-5
 
 
+def test_another_network_of_the_critic_is_named(tmp_path: Path) -> None:
+    run_training(critic_spec(max_epochs=1), tmp_path / "run")
+    wider = critic_spec(max_epochs=2)
+    wider.params["config"]["central_value_config"]["network"]["mlp"]["units"] = [24]
+    with pytest.raises(UserError, match="another network of the critic; allowed: the network of the training"):
+        run_training(wider, tmp_path / "run", checkpoint(tmp_path / "run", 1))
+
+
 # What fails to begin
 
 
