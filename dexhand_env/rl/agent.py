@@ -19,9 +19,10 @@ from dexhand_env.env.vec_env import DexHandEnv
 from dexhand_env.rl.adapter import RlGamesEnv, StatisticsObserver
 from dexhand_env.rl.checkpoint import BEST, checkpoint_name, save_checkpoint
 from dexhand_env.rl.curriculum import CurriculumProgress
-from dexhand_env.rl.device_rate import plain_optimizer_state
+from dexhand_env.rl.device_rate import load_optimizer, plain_optimizer_state
 from dexhand_env.rl.distributed import ALONE, Processes
 from dexhand_env.rl.divergence import TrainingDiverged, explosion, first_not_finite, not_finite, terms_not_finite
+from dexhand_env.rl.events import tag
 from dexhand_env.rl.ppo import PPO
 from dexhand_env.rl.statistics import TrainingStatistics
 
@@ -99,11 +100,7 @@ class DexHandAgent(PPO):
             "num_actions": env.num_actions,
             "normalize_input": bool(self.normalize_input),
             "normalize_value": bool(self.normalize_value),
-            **(
-                {"critic_network": params["config"]["central_value_config"]["network"]}
-                if self.has_central_value
-                else {}
-            ),
+            **({} if critic is None else {"critic_network": critic["network"]}),
             "first_learning_rate": params["config"]["learning_rate"],
             "returns_digest": returns_digest,
         }
@@ -201,14 +198,14 @@ class DexHandAgent(PPO):
         self.frame = weights["frames"]
         if self.is_adaptive_lr or self.linear_lr:  # a constant one is the configuration's
             self.last_lr = weights["learning_rate"]
-        _load_moments(self.optimizer, weights["optimizer"], self.last_lr)
+        load_optimizer(self.optimizer, weights["optimizer"], self.last_lr)
         if self.has_central_value:
             critic, progress = self.central_value_net, weights["critic_progress"]
             critic.load_state_dict(weights["critic"])
             critic.epoch_num, critic.frame = progress["epoch_num"], progress["frame"]
             kept = critic.linear_lr or critic.lr == progress["lr"]
             critic.lr = progress["lr"] if kept else critic.lr
-            _load_moments(critic.optimizer, weights["critic_optimizer"], None if kept else critic.lr)
+            load_optimizer(critic.optimizer, weights["critic_optimizer"], None if kept else critic.lr)
         self._choose_device_learning()  # once more, for loading has replaced the optimizer's state
         self.best_return = weights["best_return"]
         self.statistics.set_state(weights["statistics"])
@@ -314,7 +311,7 @@ class DexHandAgent(PPO):
         self._processes.agree(lambda: self._check(row))
         for name, value in row.items():
             if name not in ("iteration", "frames"):
-                self.writer.add_scalar(_tag(name), value, self.frame)
+                self.writer.add_scalar(tag(name), value, self.frame)
         return row
 
     def _widen(self) -> None:
@@ -372,35 +369,8 @@ class DexHandAgent(PPO):
             self.save(BEST)
 
 
-def _load_moments(optimizer: torch.optim.Optimizer, state: Dict[str, Any], rate: Optional[float] = None) -> None:
-    """Give an optimizer the state of a checkpoint, with the weight decay of the configuration.
-
-    Args:
-        optimizer: as the configuration makes it.
-        state: of the checkpoint.
-        rate: a learning rate other than the checkpoint's.
-    """
-    decays = [group["weight_decay"] for group in optimizer.param_groups]
-    optimizer.load_state_dict(state)
-    for group, decay in zip(optimizer.param_groups, decays):
-        group["weight_decay"] = decay
-        if rate is not None:
-            group["lr"] = rate
-
-
 def _on_cpu(state: Any) -> Any:
     """Nested dictionaries of tensors, on the CPU."""
     if isinstance(state, dict):
         return {name: _on_cpu(value) for name, value in state.items()}
     return state.cpu() if isinstance(state, torch.Tensor) else state
-
-
-def _tag(name: str) -> str:
-    """TensorBoard tag of a history column: losses/, info/, episode/, performance/ or what it already has."""
-    groups = {
-        "losses": ("policy_loss", "value_loss", "entropy", "bounds_loss"),
-        "info": ("kl", "learning_rate", "nan_resets", "contact_overflows", "curriculum_level"),
-        "episode": ("return", "success_rate", "episode_length"),
-        "performance": ("seconds", "cpu_seconds", "frames_per_second"),
-    }
-    return next((f"{group}/{name}" for group, names in groups.items() if name in names), name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 import torch
 
@@ -62,3 +62,19 @@ def plain_optimizer_state(optimizer: torch.optim.Optimizer, rate: float) -> Dict
     for group in state["param_groups"]:
         group.update(lr=rate, capturable=False)
     return state
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, state: Dict[str, Any], rate: Optional[float] = None) -> None:
+    """Give an optimizer the state of a checkpoint, with the weight decay of the configuration.
+
+    Args:
+        optimizer: as the configuration makes it.
+        state: of the checkpoint.
+        rate: a learning rate other than the checkpoint's.
+    """
+    decays = [group["weight_decay"] for group in optimizer.param_groups]
+    optimizer.load_state_dict(state)
+    for group, decay in zip(optimizer.param_groups, decays):
+        group["weight_decay"] = decay
+        if rate is not None:
+            group["lr"] = rate

@@ -1,4 +1,4 @@
-"""TensorBoard's files, written where a full disk is noticed."""
+"""TensorBoard's files: names of their curves, and writing where a full disk is noticed."""
 
 from __future__ import annotations
 
@@ -23,3 +23,14 @@ def write_events_at_once(writer: SummaryWriter) -> None:
         events._ev_writer.flush()
 
     events.add_event = add_event
+
+
+def tag(name: str) -> str:
+    """TensorBoard tag of a history column: losses/, info/, episode/, performance/ or what it already has."""
+    groups = {
+        "losses": ("policy_loss", "value_loss", "entropy", "bounds_loss"),
+        "info": ("kl", "learning_rate", "nan_resets", "contact_overflows", "curriculum_level"),
+        "episode": ("return", "success_rate", "episode_length"),
+        "performance": ("seconds", "cpu_seconds", "frames_per_second"),
+    }
+    return next((f"{group}/{name}" for group, names in groups.items() if name in names), name)
