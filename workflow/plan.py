@@ -168,7 +168,8 @@ def _stage(
     cmd = entry["cmd"]
     code = [file for group in entry.get("code", []) for file in groups[_fill(group, values)]]
     stage: Stage = {"cmd": _fill(cmd, values) if isinstance(cmd, str) else [_fill(line, values) for line in cmd]}
-    stage["deps"] = sorted(_paths(code, values, variant)) + _paths(entry.get("deps", []), values, variant)
+    deps = _paths(entry.get("deps", []), values, variant)
+    stage["deps"] = list(dict.fromkeys(sorted(_paths(code, values, variant)) + deps))
     params: list[Any] = []
     for file, keys in entry.get("params", {}).items():
         filled: Any = [_fill(key, values) for key in keys]

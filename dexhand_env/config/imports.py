@@ -104,7 +104,10 @@ def _find(name: str, places: Optional[Sequence[str]]) -> Optional[ModuleSpec]:
     """The module as Python would find it if nothing was imported yet: ``sys.modules`` may hold another of its name."""
     for finder in sys.meta_path:
         find = getattr(finder, "find_spec", None)
-        spec = find(name, places) if find is not None else None
+        try:
+            spec = find(name, places) if find is not None else None
+        except KeyError:  # a folder without __init__.py in another such, which Python looks up in sys.modules
+            return ModuleSpec(name, None)
         if spec is not None:
             return spec
     return None

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib import import_module, metadata
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Tuple, Type
+from typing import Any, Dict, Iterator, List, Optional, Set, Tuple, Type
 
 from dexhand_env.config.imports import is_installed, on_disk
 from dexhand_env.config.layers import shown_path
@@ -172,12 +172,17 @@ def _noting_what_is_loaded(module: str) -> Iterator[None]:
     if module in sys.modules and module in _loaded_with:
         yield
         return
-    before = set(sys.modules)
+    before = _loaded_files()
     yield
-    new = [loaded for name, loaded in list(sys.modules.items()) if name not in before]
-    files = {on_disk(name) for name in (getattr(loaded, "__file__", None) for loaded in new) if name}
-    others = (file for file in files if file and PACKAGE not in file.parents and not is_installed(file))
-    _loaded_with[module] = tuple(sorted(others))
+    others = (on_disk(name) for name in _loaded_files() - before)
+    own = {file for file in others if file and PACKAGE not in file.parents and not is_installed(file)}
+    _loaded_with[module] = tuple(sorted(own))
+
+
+def _loaded_files() -> Set[str]:
+    """The files of the modules that the process has loaded; one may have several names, as the program itself has."""
+    names = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    return {name for name in names if name}
 
 
 @contextlib.contextmanager

@@ -34,6 +34,16 @@ RUNS = Path("runs")
 PUBLISHING = ".publish."
 
 
+def sources_of(task: str) -> list[Path]:
+    """All that a training of the task is made of but its configuration: the code that this process has loaded, what
+    the task's own files import and read, the hand, and the pinned packages."""
+    from dexhand_env.hand.model import RIGHT_HAND_MJCF
+
+    entry = find_task(task)
+    sources = [*sorted({*loaded_sources(), entry.source, *entry.used_files()}), RIGHT_HAND_MJCF]
+    return [*sources, COMPUTE_LOCK] if COMPUTE_LOCK.is_file() else sources
+
+
 def run_folder(experiment: str, seed: int, section: dict[str, Any], sources: list[Path]) -> Path:
     """The run folder of exactly this configuration, code and set of packages: anything else trains elsewhere.
 
@@ -69,7 +79,6 @@ def train(experiment: str, seed: int) -> None:
             files = experiment_files(experiment, section["task"])
             record = first.enter_context(record_stage("train", target.record("train"), files))
         # Imported here, so that a missing file is reported before torch and the simulator load.
-        from dexhand_env.hand.model import RIGHT_HAND_MJCF
         from dexhand_env.rl.checkpoint import resume_point, scheduled_checkpoints
         from dexhand_env.rl.console import ConsoleLog
         from dexhand_env.rl.divergence import TrainingDiverged, divergence_message
@@ -93,11 +102,8 @@ def train(experiment: str, seed: int) -> None:
         # Both import what they choose, so that the fingerprint covers it.
         task_class(spec.task.task)
         simulation_class(spec.task.sim.backend, spec.sim_device)
-        entry = find_task(section["task"])
-        sources = [*sorted({*loaded_sources(), entry.source, *entry.used_files()}), RIGHT_HAND_MJCF]
-        if COMPUTE_LOCK.is_file():
-            sources.append(COMPUTE_LOCK)
-        folder = run_folder(experiment, seed, {**section, "versions": computing_versions()}, sources)
+        versions = computing_versions()
+        folder = run_folder(experiment, seed, {**section, "versions": versions}, sources_of(section["task"]))
         scheduled = scheduled_checkpoints(params.config.save_frequency, params.config.max_epochs)
         resume_from = resume_point(folder / "nn", scheduled, params.config.save_best_after)
         where, quiet = f"{file}: train.num_envs", not processes.is_first
