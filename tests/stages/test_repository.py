@@ -172,7 +172,7 @@ def test_a_repository_that_the_environment_names_is_not_asked(project: Path, tmp
     home.mkdir()
     (home / ".profile").touch()
     commit(home)
-    names = {"GIT_DIR": str(home / ".git"), "GIT_WORK_TREE": str(home)}
+    names: dict[str, Any] = {"GIT_DIR": str(home / ".git"), "GIT_WORK_TREE": str(home)}
     assert recorded(project, "configs/Tiny.yaml", **names) == (git(project, "rev-parse", "HEAD"), False)
 
 
