@@ -15,6 +15,7 @@ from typer.exceptions import TyperException
 from dexhand_env.errors import MISTAKE, UserError
 from dexhand_env.rl.distributed import ALONE, Processes, ProcessLost, join_processes
 
+PACKAGE = Path(__file__).resolve().parent
 ENVIRONMENT, TRAINING, LOGGING = "Environment arguments", "Training arguments", "Logging arguments"
 
 app = typer.Typer(
@@ -311,6 +312,10 @@ def _run(commands: typer.Typer, program: str, in_several: bool = False) -> int:
 
 
 def _answer(commands: typer.Typer, program: str, processes: Processes) -> int:
+    here = Path("dexhand_env")
+    if program == "dexhand" and processes.is_first and (here / "__init__.py").is_file() and here.resolve() != PACKAGE:
+        mend = "`make install` here and .venv/bin/dexhand run that"
+        print(f"dexhand: runs the code of {PACKAGE.parent}, not that of this folder; {mend}", file=sys.stderr)
     try:
         result = commands(prog_name=program, standalone_mode=False, obj=processes)
     except (UserError, TyperException) as error:

@@ -6,8 +6,8 @@ import contextlib
 import errno
 import json
 import os
+import secrets
 import socket
-import tempfile
 from pathlib import Path
 from typing import Any, Iterator, Union
 
@@ -23,9 +23,10 @@ def require_writable(folder: PathLike) -> None:
         UserError: a file stands in its way, or the nearest folder that exists may not be written.
     """
     path = Path(folder)
-    existing = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+    existing = next(parent for parent in (path, *path.absolute().parents) if os.path.lexists(parent))
     if not existing.is_dir():
-        raise UserError(str(folder), f"cannot be made: {existing.name} is a file", "a folder that you may write to")
+        what = "a link that leads nowhere" if existing.is_symlink() and not existing.exists() else "a file"
+        raise UserError(str(folder), f"cannot be made: {existing.name} is {what}", "a folder that you may write to")
     if not os.access(existing, os.W_OK):
         raise UserError(str(folder), "cannot be written", "a folder that you may write to")
 
@@ -60,13 +61,14 @@ def write_bytes(path: PathLike, data: bytes) -> None:
     target = Path(path)
     with needing_space(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+        # Not by tempfile, whose files are their owner's alone: the umask says who else may read and write this one.
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:
             with os.fdopen(descriptor, "wb") as stream:
                 stream.write(data)
                 stream.flush()
                 os.fsync(stream.fileno())
-            os.chmod(temporary, 0o644)
             os.replace(temporary, target)
         except BaseException:
             with contextlib.suppress(FileNotFoundError):

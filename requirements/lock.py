@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
 from packaging.requirements import Requirement
 
-COMPUTE = ["gymnasium", "mujoco", "numpy", "pyarrow", "pydantic", "pyyaml", "rl-games", "torch"]
+from dexhand_env.stages.versions import COMPUTE_PACKAGES
+
 PROJECT = "dexhand-env"
 LEFT_OUT = {PROJECT, "pip"}
 
@@ -23,7 +25,7 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def closure(names: list[str]) -> set[str]:
+def closure(names: Iterable[str]) -> set[str]:
     """The distributions named, and all that they require on this machine."""
     found: set[str] = set()
     waiting = [canonical(name) for name in names]
@@ -47,7 +49,7 @@ def main() -> None:
         canonical(distribution.name): f"{distribution.name}=={distribution.version.split('+')[0]}"
         for distribution in metadata.distributions()
     }
-    compute = closure(COMPUTE)
+    compute = closure(COMPUTE_PACKAGES)
     for file, title, wanted in (
         ("compute.txt", "what train, select and evaluate compute with", compute),
         ("tools.txt", "everything else", pins.keys() - compute),

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from dexhand_env.errors import UserError
-from dexhand_env.files import exclusive, needing_space, write_text
+from dexhand_env.files import exclusive, needing_space, require_writable, write_text
 
 HOLD = """
 import sys, time
@@ -87,3 +87,23 @@ def test_a_full_disk_is_one_line_and_the_old_file_stays(
 def test_other_trouble_with_a_file_is_not_taken_for_a_full_disk() -> None:
     with pytest.raises(PermissionError), needing_space("file"):
         raise PermissionError(errno.EACCES, "no")
+
+
+@pytest.mark.parametrize("umask", [0o077, 0o022, 0o002, 0o027])
+def test_the_umask_says_who_may_read_a_written_file(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        for _ in range(2):  # a new one, and one in the place of another
+            write_text(tmp_path / "new" / "file.txt", "text")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "new" / "file.txt").stat().st_mode & 0o777 == 0o666 & ~umask
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["file.txt"]
+
+
+def test_what_stands_in_a_folders_way_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "nothing")
+    for folder, what in (("file", "file is a file"), ("file/x", "file is a file"), ("link/x", "link is a link that")):
+        with pytest.raises(UserError, match=f"cannot be made: {what}"):
+            require_writable(tmp_path / folder)

@@ -10,6 +10,7 @@ trainings) nor put a list of files into ``deps``, so the expansion happens here 
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -123,7 +124,7 @@ def expand(table: Mapping[str, Any], variants: Sequence[Variant]) -> Plan:
         if "{experiment}" not in name:
             plan["stages"][name] = _stage(groups, entry, {}, None)
     for variant in variants:
-        names = variant.placeholders
+        names, groups = variant.placeholders, {**table["groups"], **_task_groups(table, variant.task)}
         own = {name: entry for name, entry in table["stages"].items() if "{experiment}" in name}
         for name, entry in own.items():
             for seed in variant.seeds if "{seed}" in name else [None]:
@@ -139,6 +140,27 @@ def expand(table: Mapping[str, Any], variants: Sequence[Variant]) -> Plan:
     return plan
 
 
+def _task_groups(table: Mapping[str, Any], task: TaskEntry) -> dict[str, list[str]]:
+    """The groups of files that no table can name: what the task's own files import and read.
+
+    ``task-imports`` are all of them, ``task-files`` those that stand nowhere in the table.
+
+    Raises:
+        UserError: a file that the task says it reads is not there.
+    """
+    stages = [*table["stages"].values(), *table["checks"].values()]
+    named = {*itertools.chain(*table["groups"].values(), *(stage.get("deps", []) for stage in stages))}
+    known = {PACKAGE.parent / name for name in named if name.startswith(f"{PACKAGE.name}/")}
+    used = task.used_files(known)
+    imports, files = ([_plain(_listed(file)) for file in some] for some in (used, [f for f in used if f not in known]))
+    return {"task-imports": imports, "task-files": files}
+
+
+def _plain(name: str) -> str:
+    """A file's name as a template that stands for itself."""
+    return name.replace("{", "{{").replace("}", "}}")
+
+
 def _stage(
     groups: Mapping[str, list[str]], entry: Stage, values: Mapping[str, str], variant: Optional[Variant]
 ) -> Stage:
@@ -146,7 +168,8 @@ def _stage(
     cmd = entry["cmd"]
     code = [file for group in entry.get("code", []) for file in groups[_fill(group, values)]]
     stage: Stage = {"cmd": _fill(cmd, values) if isinstance(cmd, str) else [_fill(line, values) for line in cmd]}
-    stage["deps"] = sorted(_paths(code, values, variant)) + _paths(entry.get("deps", []), values, variant)
+    deps = _paths(entry.get("deps", []), values, variant)
+    stage["deps"] = list(dict.fromkeys(sorted(_paths(code, values, variant)) + deps))
     params: list[Any] = []
     for file, keys in entry.get("params", {}).items():
         filled: Any = [_fill(key, values) for key in keys]

@@ -33,8 +33,8 @@ def checks() -> list[tuple[str, bool, str]]:
     found.append(("disk here", free_gb > 1, f"{free_gb:.1f} GB free"))
     found.append(("git", shutil.which("git") is not None, shutil.which("git") or "not found; DVC needs it"))
     for folder in ("results", "runs"):
-        existing = Path(folder) if Path(folder).exists() else Path(".")
-        writable = os.access(existing, os.W_OK)
+        existing = Path(folder) if os.path.lexists(folder) else Path(".")
+        writable = existing.is_dir() and os.access(existing, os.W_OK)
         found.append((f"{folder}/", writable, "writable" if writable else "cannot be written to"))
     return found
 

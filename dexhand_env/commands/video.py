@@ -27,9 +27,11 @@ def video(experiment: str, seed: int, replay: str, output: Path | None) -> Path:
     source = folder / "replays.npz"
     if not source.is_file():
         raise UserError(str(source), "file is missing", "dexhand evaluate writes it")
+    if output is not None and output.suffix != ".mp4":
+        raise UserError("--output", f"found {output}", "a name that ends in .mp4")
     target = output or folder / f"{replay}.mp4"
-    if target.suffix != ".mp4":
-        raise UserError("--output", f"found {target}", "a name that ends in .mp4")
+    if os.path.isdir(target):  # a Path would not take a name that is too long
+        raise UserError("--output", f"{target} is a folder", "a file's name that ends in .mp4")
     require_writable(target.parent)
     chosen = os.environ.get("MUJOCO_GL")
     kinds = (chosen,) if chosen else WITHOUT_DISPLAY

@@ -20,6 +20,7 @@ from dexhand_env.config.seeds import EXPERIMENTS_FILE, EpisodeRange, check_disjo
 from dexhand_env.config.task import TaskConfig
 from dexhand_env.config.yaml_files import read_yaml
 from dexhand_env.errors import UserError
+from dexhand_env.intervals import wilson_interval
 
 SECTIONS = ("train", "selection", "evaluation", "report")
 TRAINING = "training"  # the condition that means the physics of training
@@ -75,7 +76,12 @@ class Evaluation(EpisodeRange):
 class Report(Section):
     """What the report judges by."""
 
-    success_goal: float = Field(ge=0, le=1, description="the success rate that the policy should reach, as a fraction")
+    success_goal: float = Field(
+        ge=0,
+        lt=1,
+        description="the success rate that the policy should reach, as a fraction; the lower bound of each seed's 95 % "
+        "interval is compared with it",
+    )
     allowed_drop: float = Field(
         default=0.1,
         ge=0,
@@ -229,8 +235,17 @@ def load_experiment(name: str, root: Path = Path(".")) -> Experiment:
         report=file.report,
         differences=differences(default_task(entry), task.dump(), "env")
         + differences(default_params.dump(), params.dump(), "train.params"),
-        notices=[notice] if notice else [],
+        notices=[text for text in (notice, _unreachable_goal(file)) if text],
     )
+
+
+def _unreachable_goal(file: ExperimentFile) -> Optional[str]:
+    """A notice where the goal would be missed even if all episodes succeeded."""
+    goal, episodes = file.report.success_goal, file.evaluation.episodes
+    highest, _ = wilson_interval(episodes, episodes)
+    if goal <= highest:
+        return None
+    return f"report.success_goal {goal:g} cannot be met: {episodes} successes in {episodes} episodes show {highest:.3f}"
 
 
 def _variant(name: str, entry: TaskEntry, file: ExperimentFile, layer: Layer, trained: TaskConfig) -> TaskConfig:

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from importlib import import_module, metadata
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Tuple, Type
+from typing import Any, Dict, Iterator, List, Optional, Set, Tuple, Type
 
+from dexhand_env.config.imports import is_installed, on_disk
 from dexhand_env.config.layers import shown_path
 from dexhand_env.config.task import TaskConfig
 from dexhand_env.errors import UserError
@@ -49,6 +50,7 @@ class Registration:
 
 
 _registered: Dict[str, Registration] = {}
+_loaded_with: Dict[str, Tuple[Path, ...]] = {}  # by the module of a task
 
 
 def register(name: str, task_class: Type[Any], config_class: Type[TaskConfig]) -> None:
@@ -72,6 +74,11 @@ def register(name: str, task_class: Type[Any], config_class: Type[TaskConfig]) -
 def registered(name: str) -> Optional[Registration]:
     """The registration under a name, None where nothing that was imported has made it."""
     return _registered.get(name)
+
+
+def loaded_with(module: str) -> Tuple[Path, ...]:
+    """Files that were loaded while a task's module was imported, without this package's and installed ones."""
+    return _loaded_with.get(module, ())
 
 
 def package_tasks() -> List[str]:
@@ -100,7 +107,7 @@ def import_from_file(file: Path, name: str, where: str) -> Registration:
         assert spec.loader is not None
         module = module_from_spec(spec)
         sys.modules[module_name] = module
-        with _in_one_line(shown_path(path)):
+        with _in_one_line(shown_path(path)), _noting_what_is_loaded(module_name):
             try:
                 spec.loader.exec_module(module)
             except BaseException:
@@ -135,7 +142,7 @@ def import_installed(name: str, where: str) -> Registration:
     if len(values) > 1:
         raise UserError(where, f"{name} is announced as {' and '.join(values)}", "one package with this task")
     module, _, attribute = values[0].partition(":")
-    with _in_one_line(f"entry point {name} = {values[0]}"):
+    with _in_one_line(f"entry point {name} = {values[0]}"), _noting_what_is_loaded(module.strip()):
         task_class = getattr(import_module(module.strip()), attribute.strip())
     entry = registered(name)
     if entry is None or entry.task_class is not task_class:
@@ -157,6 +164,25 @@ def _registration(name: str, module: str, where: str, file: str) -> Registration
     if hasattr(sys.modules[module], name):
         raise UserError(where, f"{name} in {file} is not registered as a task", _DECORATED)
     raise UserError(where, f"{file} registers no task {name!r}", ", ".join(own) or _DECORATED)
+
+
+@contextlib.contextmanager
+def _noting_what_is_loaded(module: str) -> Iterator[None]:
+    """Import ``module`` in the block; :func:`loaded_with` then has what came with it, also by a computed name."""
+    if module in sys.modules and module in _loaded_with:
+        yield
+        return
+    before = _loaded_files()
+    yield
+    others = (on_disk(name) for name in _loaded_files() - before)
+    own = {file for file in others if file and PACKAGE not in file.parents and not is_installed(file)}
+    _loaded_with[module] = tuple(sorted(own))
+
+
+def _loaded_files() -> Set[str]:
+    """The files of the modules that the process has loaded; one may have several names, as the program itself has."""
+    names = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    return {name for name in names if name}
 
 
 @contextlib.contextmanager

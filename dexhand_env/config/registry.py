@@ -6,10 +6,11 @@ import re
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Dict, Mapping, Type, Union
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Tuple, Type, Union
 
 from dexhand_env.config.check import check
 from dexhand_env.config.curriculum import check_curriculum
+from dexhand_env.config.imports import imported_files
 from dexhand_env.config.layers import Layer, Stack, shown_path
 from dexhand_env.config.registrations import (
     CFG_FOLDER,
@@ -19,6 +20,7 @@ from dexhand_env.config.registrations import (
     import_from_package,
     import_installed,
     installed_tasks,
+    loaded_with,
     package_tasks,
     registered,
 )
@@ -45,6 +47,7 @@ class TaskEntry:
         config_class: that class.
         config_file: the YAML of its own, over ``cfg/task_defaults.yaml``.
         train_file: its PPO file; the general one where it has none of its own.
+        loaded: files of others that were loaded when its source was imported.
     """
 
     reference: str
@@ -54,6 +57,28 @@ class TaskEntry:
     config_class: Type[TaskConfig]
     config_file: Path
     train_file: Path
+    loaded: Tuple[Path, ...] = ()
+
+    def used_files(self, known: Iterable[Path] = ()) -> List[Path]:
+        """The files that its source and schema import, and those that its schema names (``FILES``), sorted.
+
+        Args:
+            known: see :func:`dexhand_env.config.imports.imported_files`.
+
+        Raises:
+            UserError: a file that the schema names is not there.
+        """
+        imported = imported_files((self.source, self.schema), known)
+        return sorted({*imported, *self.loaded, *self._data()} - {self.source, self.schema})
+
+    def _data(self) -> Iterator[Path]:
+        names = self.config_class.FILES
+        for name in [names] if isinstance(names, str) else names:
+            path = (self.source.parent / name).resolve()
+            if not path.exists():
+                where = f"{shown_path(self.schema)}: {self.config_class.__name__}.FILES"
+                raise UserError(where, f"{name} is not there", f"a file or folder, seen from {shown_path(self.source)}")
+            yield from (file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
 
 
 def find_task(reference: str, where: str = "--task") -> TaskEntry:
@@ -126,7 +151,8 @@ def _outside(reference: str, entry: Registration) -> TaskEntry:
     name, source = entry.name, entry.source
     train_file = _train_file(name, source.parent, CFG_FOLDER / "train")
     config_file = source.parent / f"{name}.yaml"
-    return TaskEntry(reference, name, source, source, entry.config_class, config_file, train_file)
+    loaded = loaded_with(entry.module)
+    return TaskEntry(reference, name, source, source, entry.config_class, config_file, train_file, loaded)
 
 
 def _train_file(name: str, *folders: Path) -> Path:

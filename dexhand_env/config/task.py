@@ -93,6 +93,9 @@ class TaskConfig(Section):
     #: Whether there are objects; None leaves it to the scene.
     HAS_OBJECTS: ClassVar[Optional[bool]] = None
 
+    #: Data that the task reads, files and folders seen from the one that holds its class: the pipeline watches them.
+    FILES: ClassVar[Tuple[str, ...]] = ()
+
     #: Keys that stay as they are in training, whatever the curriculum: what the scene and the policy are made of.
     FIXED: ClassVar[Tuple[str, ...]] = (
         *("task", "sim", "hand", "episode_length_steps", "stagger_first_episodes", "observations"),

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field
 
 from dexhand_env.errors import UserError
 from dexhand_env.report.charts import Chart, compared_curve
+from dexhand_env.report.comparable import asked_differently, flat
 from dexhand_env.report.difference import Counted, Difference, difference_of, holm
 from dexhand_env.report.page import (
     CONTENT_POLICY,
@@ -23,7 +23,6 @@ from dexhand_env.report.page import (
     resource,
 )
 from dexhand_env.report.records import Fraction, History, Recorded, ReportConfig, read_history, read_json
-from dexhand_env.report.settings import value_text
 
 CURVES = (("success_rate", "Success rate"), ("return", "Return"), ("episode_length", "Episode length (steps)"))
 
@@ -79,6 +78,16 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Untested:
+    """Two experiments of one task whose tests under a condition ask for different things, and which."""
+
+    first: str
+    second: str
+    condition: str
+    differences: list[str]
+
+
+@dataclass(frozen=True)
 class Missing:
     """An experiment without complete results, and what is missing or wrong."""
 
@@ -110,35 +119,40 @@ def read_all(folders: Sequence[Path]) -> tuple[list[Compared], list[Missing]]:
     return found, missing
 
 
+def _of_one_task(experiments: Sequence[Compared]) -> Iterator[tuple[Compared, Compared, str, list[str]]]:
+    """Every two experiments of the same task, each condition that both have, and in what the two tests differ there."""
+    for a, b in itertools.combinations(experiments, 2):
+        for name in a.conditions if a.config.task == b.config.task else ():
+            if name in b.conditions:
+                yield a, b, name, asked_differently(a.config.config, b.config.config, name)
+
+
 def pairs_of(experiments: Sequence[Compared]) -> list[Pair]:
-    """Every two experiments of the same task, under each condition that both have."""
+    """Every two experiments of the same task, under each condition that both have, where the tests ask for the same."""
     drafts = [
-        (a.name, b.name, name, difference_of(condition.tested, b.conditions[name].tested))
-        for a, b in itertools.combinations(experiments, 2)
-        if a.config.task == b.config.task
-        for name, condition in a.conditions.items()
-        if name in b.conditions
+        (a.name, b.name, name, difference_of(a.conditions[name].tested, b.conditions[name].tested))
+        for a, b, name, differences in _of_one_task(experiments)
+        if not differences
     ]
     adjusted = holm([draft[-1].p_value for draft in drafts])
     return [Pair(*draft, p_value) for draft, p_value in zip(drafts, adjusted, strict=True)]
 
 
+def untested_of(experiments: Sequence[Compared]) -> list[Untested]:
+    """The other pairs of the same task, whose rates are of different things."""
+    return [
+        Untested(a.name, b.name, name, differences)
+        for a, b, name, differences in _of_one_task(experiments)
+        if differences
+    ]
+
+
 def config_differences(experiments: Sequence[Compared]) -> list[tuple[str, list[str]]]:
     """The keys in which configurations differ, each with the experiments' values; empty text where one has no such."""
-    flat = [_flat(experiment.config.config) for experiment in experiments]
-    keys = dict.fromkeys(key for values in flat for key in values)
-    rows = [(key, [values.get(key, "") for values in flat]) for key in keys]
+    settings = [flat(experiment.config.config) for experiment in experiments]
+    keys = dict.fromkeys(key for values in settings for key in values)
+    rows = [(key, [values.get(key, "") for values in settings]) for key in keys]
     return [(key, values) for key, values in rows if len(set(values)) > 1]
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    values: dict[str, str] = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            values.update(_flat(value, f"{prefix}{key}."))
-        else:
-            values[prefix + key] = value_text(value)
-    return values
 
 
 def render_comparison(experiments: Sequence[Compared], missing: Sequence[Missing]) -> str:
@@ -159,6 +173,7 @@ def render_comparison(experiments: Sequence[Compared], missing: Sequence[Missing
             experiments=experiments,
             missing=missing,
             pairs=pairs_of(experiments),
+            untested=untested_of(experiments),
             differences=config_differences(experiments),
             scale=Scale.holding(intervals),
             charts=drawn,

@@ -20,6 +20,7 @@ from dexhand_env.report.heat import heat_gradient, heat_style
 from dexhand_env.report.join import JoinedCondition
 from dexhand_env.report.records import StageRun
 from dexhand_env.report.replay import RecordedScene, client_document
+from dexhand_env.report.reproduction import PageCode, reproduction
 from dexhand_env.report.results import Results
 from dexhand_env.report.settings import settings_tree, value_text
 from dexhand_env.report.sweeps import sweeps
@@ -63,6 +64,7 @@ def render_page(
     joined: Mapping[str, JoinedCondition],
     variants: Mapping[str, JoinedCondition],
     scenes: Sequence[RecordedScene],
+    page: PageCode | None,
 ) -> str:
     """The whole report as one HTML document that fetches nothing.
 
@@ -71,7 +73,9 @@ def render_page(
         joined: its conditions joined over the seeds, see :func:`dexhand_env.report.join.join_conditions`.
         variants: its variants joined likewise.
         scenes: the replays of the first seed, see :func:`dexhand_env.report.replay.record_scenes`.
+        page: the code that runs; None where it is of no known commit.
     """
+    runs = [*results.stages, *(run for seed in results.seeds for run in seed.stages)]
     headline, goal = _primary(joined) if joined else TRAINING, results.config.report.success_goal
     recorded = results.first.variants if results.first else {}
     changes = {name: variant.changes for name, variant in recorded.items()}
@@ -112,9 +116,9 @@ def render_page(
             charts=charts,
             episodes=bool(tables),
             scenes=scenes,
-            runs=[*results.stages, *(run for seed in results.seeds for run in seed.stages)],
+            runs=runs,
             asked=_asked(results.config.config),
-            trained=_trained(results),
+            reproduction=reproduction(runs, page),
             provenance=_provenance(results),
             settings=settings_tree(results.config.config, {change.key for change in results.config.differences}),
             content_policy=CONTENT_POLICY,

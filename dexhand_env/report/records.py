@@ -142,6 +142,7 @@ class StageRun(Recorded):
     peak_memory_bytes: int | None = None
     commit: str | None = None
     dirty: bool | None = None
+    files: list[str] | None = None
     command: str | list[str] | None = None
     python: str | None = None
     versions: dict[str, str] = {}

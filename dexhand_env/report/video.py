@@ -39,12 +39,16 @@ def write_video(replays: Replays, name: str, path: Path) -> None:
     """Write one replay.
 
     Raises:
-        UserError: no replay has this name.
+        UserError: no replay has this name, or the file cannot be written.
     """
     named = {replay.name: replay for replay in replays.episodes}
     if name not in named:
         raise UserError("replay", repr(name), ", ".join(named))
-    write_bytes(path, encoded(frames(replays, named[name])))
+    video = encoded(frames(replays, named[name]))
+    try:
+        write_bytes(path, video)
+    except OSError as error:
+        raise UserError(str(path), f"cannot be written ({error.strerror})", "a file that you may write") from error
 
 
 def encoded(pictures: Iterator[np.ndarray]) -> bytes:

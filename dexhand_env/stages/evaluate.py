@@ -18,7 +18,7 @@ from dexhand_env.config.physics import Physics
 from dexhand_env.errors import UserError
 from dexhand_env.files import require_writable, write_bytes, write_json
 from dexhand_env.stages.devices import played
-from dexhand_env.stages.inputs import SeedFolder, read_json, read_section, seed_stage, task_config
+from dexhand_env.stages.inputs import SeedFolder, experiment_files, read_json, read_section, seed_stage, task_config
 from dexhand_env.stages.record import given_threads, record_stage
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def evaluate(experiment: str, seed: int) -> None:
     target = SeedFolder(experiment, seed)
     selection = read_json(target.path / "selection.json", SELECTED)
     require_writable(target.path)
-    with record_stage("evaluate", target.record("evaluate")) as record:
+    with record_stage("evaluate", target.record("evaluate"), experiment_files(experiment, section["task"])) as record:
         import torch
 
         from dexhand_env.rl.checkpoint import load_checkpoint

@@ -57,6 +57,27 @@ def task_config(section: dict[str, Any]) -> TaskConfig:
     return find_task(section["task"]).config_class.model_validate(section["env"])
 
 
+def experiment_files(experiment: str, task: str | None = None) -> list[Path]:
+    """What people write for an experiment: its configs, and those files that its task is made of.
+
+    Args:
+        experiment: its name.
+        task: what its config calls its task, which is imported; None leaves the task's files out.
+    """
+    configs = [Path("configs", name) for name in ("experiments.yaml", f"{experiment}.yaml")]
+    if task is None:
+        return configs
+    from dexhand_env.config.physics import PHYSICS_FILE
+    from dexhand_env.config.registry import PACKAGE, TASK_DEFAULTS, find_task
+    from dexhand_env.hand.model import RIGHT_HAND_MJCF
+
+    entry = find_task(task)
+    # Sources of this package count where the process has loaded them (see record_stage).
+    used = set(entry.used_files(known=PACKAGE.rglob("*.py"))) - set(PACKAGE.rglob("*.py"))
+    own = [entry.source, entry.schema, entry.config_file, entry.train_file, *sorted(used)]
+    return [*configs, PHYSICS_FILE, RIGHT_HAND_MJCF, TASK_DEFAULTS, *own]
+
+
 def read_json(path: Path, remedy: str) -> dict[str, Any]:
     """A JSON object that an earlier stage wrote.
 

@@ -7,22 +7,19 @@ import os
 import platform
 import re
 import resource
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from dexhand_env.errors import UserError
 from dexhand_env.files import exclusive, write_json
+from dexhand_env.stages.repository import checkout, loaded_sources
+from dexhand_env.stages.versions import COMPUTE_LOCK, computing_versions
 
 THREADS_VARIABLE = "DEXHAND_THREADS"
-COMPUTE_LOCK = Path("requirements/compute.txt")
-# What else decides a result, by the module whose import says that it was used.
-GPU_PACKAGES = {"mujoco_warp": "mujoco-warp", "warp": "warp-lang"}
 
 
 def available_cores() -> int:
@@ -45,14 +42,6 @@ def given_threads(processes: int = 1) -> int:
     if not text.isdigit() or int(text) < 1:
         raise UserError(THREADS_VARIABLE, f"found {text!r}", "a number of threads, 1 or more")
     return int(text)
-
-
-def _git(*arguments: str) -> str | None:
-    try:
-        result = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True, timeout=20)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return result.stdout.strip()
 
 
 def _processor() -> str:
@@ -83,20 +72,6 @@ def machine() -> dict[str, Any]:
     }
 
 
-def _versions() -> dict[str, str]:
-    """Installed versions of the packages that the lock file pins for computing, and of Warp where it was used."""
-    names = [package for module, package in GPU_PACKAGES.items() if module in sys.modules]
-    if COMPUTE_LOCK.is_file():
-        lines = COMPUTE_LOCK.read_text(encoding="utf-8").splitlines()
-        pinned = (line.partition("==")[0].strip() for line in lines)
-        names += [name for name in pinned if name and not name.startswith("#")]
-    versions = {}
-    for name in names:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            versions[name] = metadata.version(name)
-    return versions
-
-
 def _cpu_seconds() -> float:
     own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
@@ -113,37 +88,44 @@ def _peak_memory_bytes() -> int:
 
 
 @contextlib.contextmanager
-def record_stage(stage: str, path: Path) -> Iterator[dict[str, Any]]:
+def record_stage(stage: str, path: Path, files: Iterable[Path] = ()) -> Iterator[dict[str, Any]]:
     """Measure the block and write ``path`` when it ends well; what the block adds to the dictionary is kept too.
 
     Processor seconds and peak memory are those of the whole process, imports included. A stage whose DVC was killed may
     still be at work; it would write among the outputs of the next one, so that one is refused.
 
+    Args:
+        stage: its name.
+        path: the record.
+        files: what decides the result beside the sources of this package that the process loads: where one is in no
+            commit, the record says ``dirty``.
+
     Raises:
         UserError: another process is in the same stage of the same results.
     """
     with exclusive(path.with_suffix(".lock"), str(path.parent.parent), f"is in the {stage} stage"):
-        yield from _measure(stage, path)
+        yield from _measure(stage, path, files)
 
 
-def _measure(stage: str, path: Path) -> Iterator[dict[str, Any]]:
+def _measure(stage: str, path: Path, files: Iterable[Path]) -> Iterator[dict[str, Any]]:
     started, clock = datetime.now(timezone.utc), time.perf_counter()
-    commit = _git("rev-parse", "HEAD")
-    # dvc.lock changes while a pipeline runs; it does not make the code dirty.
-    changes = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!dvc.lock")
+    files = list(files)
+    code = checkout(files)  # before the block: by its end somebody may have gone on editing
     extra: dict[str, Any] = {}
     yield extra
+    used = [*loaded_sources(), *files, *([COMPUTE_LOCK] if COMPUTE_LOCK.is_file() else [])]
     record = {
         "stage": stage,
         "started": started.isoformat(timespec="seconds").replace("+00:00", "Z"),
         "seconds": round(time.perf_counter() - clock, 3),
         "cpu_seconds": round(_cpu_seconds(), 3),
         "peak_memory_bytes": _peak_memory_bytes(),
-        "commit": commit,
-        "dirty": None if changes is None else bool(changes),
+        "commit": code and code.commit,
+        "dirty": code and code.is_dirty(used),
+        "files": code and sorted(set(map(code.name, used))),
         "command": " ".join(sys.orig_argv[1:]),
         "python": platform.python_version(),
-        "versions": _versions(),
+        "versions": computing_versions(),
         "machine": machine(),
         "threads": given_threads(),
         **extra,

@@ -15,17 +15,26 @@ from typing import TYPE_CHECKING
 
 from dexhand_env.errors import UserError, exit_code
 from dexhand_env.files import write_json, write_text
-from dexhand_env.stages.inputs import RESULTS
+from dexhand_env.stages.inputs import RESULTS, experiment_files
 from dexhand_env.stages.record import record_stage
+from dexhand_env.stages.repository import PACKAGE, checkout, loaded_sources
 
 if TYPE_CHECKING:
+    from dexhand_env.report.records import StageRun
+    from dexhand_env.report.reproduction import PageCode
     from dexhand_env.report.results import Missing
 
 PAGE = "report.html"
+# Sections of an experiment's config that a stage reads beside its task.
+SECTIONS = {"train": ("train",), "select": ("selection",), "evaluate": ("evaluation",)}
 
 
-def write_report(folder: Path) -> list[Missing]:
+def write_report(folder: Path, code: PageCode | None = None) -> list[Missing]:
     """Write report.html into the experiment's results ``folder``, and evaluation.json where every seed was tested.
+
+    Args:
+        folder: results/<Experiment>.
+        code: the code that does this; None where it is of no known commit.
 
     Returns:
         what is missing or damaged, which the page says too.
@@ -45,13 +54,42 @@ def write_report(folder: Path) -> list[Missing]:
     joined, variants = join_conditions(results), join_variants(results)
     replays = shown_replays(results)
     scenes = record_scenes(replays, visual_meshes(replays.side), body_names(replays.side)) if replays else []
-    page = render_page(results, joined, variants, scenes)
+    page = render_page(results, joined, variants, scenes, code)
     if results.is_tested:
         write_json(folder / "evaluation.json", joined_evaluation(results, joined, variants))
     else:  # an earlier one says of a whole what the page says of a part
         (folder / "evaluation.json").unlink(missing_ok=True)
     write_text(folder / PAGE, page)
     return results.missing
+
+
+def page_code(experiment: str) -> PageCode | None:
+    """The commit of the code that runs here, and how to compare it with that of an earlier stage.
+
+    Of the experiment's config a stage depends on some sections alone, and on the list of experiments not at all: the
+    page says which seeds it is about.
+    """
+    from dexhand_env.report.reproduction import PageCode
+
+    configs = experiment_files(experiment)
+    code = checkout(configs)
+    if code is None:
+        return None
+    listed, config = map(code.name, configs)
+
+    def changed_since(run: StageRun) -> list[str] | None:
+        assert run.commit is not None
+        # Records of before they listed files: all of the package.
+        files = run.files or [name for name in code.files if name.startswith(f"{code.name(PACKAGE)}/")]
+        changed = code.changed_since(run.commit, files, but=(listed, config))
+        if changed is None:
+            return None
+        sections = ("task", "env", *SECTIONS.get(run.stage, ()))
+        values = [code.values(config, commit) or {} for commit in (run.commit, code.commit)]
+        other = [key for key in sections if values[0].get(key) != values[1].get(key)]
+        return [*changed, *(f"{key} in {config}" for key in other)]
+
+    return PageCode(code.commit, code.is_dirty([*loaded_sources(), *configs]), changed_since)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,8 +106,9 @@ def report_stage(folder: Path) -> bool:
     Returns:
         whether it is complete; one line tells of each file that is missing.
     """
-    with record_stage("report", folder / "stages" / "report.json"):
-        missing = write_report(folder)
+    files = experiment_files(folder.name)
+    with record_stage("report", folder / "stages" / "report.json", files):
+        missing = write_report(folder, page_code(folder.name))
     for each in missing:
         print(each, file=sys.stderr)
     print(folder / PAGE)

@@ -15,7 +15,7 @@ from dexhand_env.config.physics import Physics
 from dexhand_env.errors import UserError
 from dexhand_env.files import require_writable, write_bytes, write_json
 from dexhand_env.stages.devices import played
-from dexhand_env.stages.inputs import SeedFolder, read_section, seed_stage, task_config
+from dexhand_env.stages.inputs import SeedFolder, experiment_files, read_section, seed_stage, task_config
 from dexhand_env.stages.record import given_threads, record_stage
 
 
@@ -38,7 +38,7 @@ def select(experiment: str, seed: int) -> None:
             str(target.checkpoints), "holds no checkpoint", "the checkpoints that the train stage publishes"
         )
     require_writable(target.path)
-    with record_stage("select", target.record("select")):
+    with record_stage("select", target.record("select"), experiment_files(experiment, section["task"])):
         candidates = sorted((_play(file, section) for file in files), key=lambda c: (c["iteration"], c["checkpoint"]))
         chosen = choose(candidates)
         selection = {

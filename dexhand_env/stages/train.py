@@ -25,23 +25,32 @@ from dexhand_env.errors import UserError
 from dexhand_env.files import needing_space, require_writable, write_bytes
 from dexhand_env.rl.distributed import join_processes
 from dexhand_env.stages.devices import start_on_each_gpu, training_gpus
-from dexhand_env.stages.inputs import SeedFolder, read_section, seed_stage, task_config
-from dexhand_env.stages.record import COMPUTE_LOCK, given_threads, record_stage
+from dexhand_env.stages.inputs import SeedFolder, experiment_files, read_section, seed_stage, task_config
+from dexhand_env.stages.record import given_threads, record_stage
+from dexhand_env.stages.repository import loaded_sources
+from dexhand_env.stages.versions import COMPUTE_LOCK, computing_versions
 
 RUNS = Path("runs")
 PUBLISHING = ".publish."
-PACKAGE = Path(__file__).resolve().parent.parent
 
 
-def loaded_sources() -> list[Path]:
-    """Source files of this package that the process has loaded so far."""
-    names = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
-    files = {Path(name).resolve() for name in names if name}
-    return sorted(file for file in files if file.is_relative_to(PACKAGE))
+def sources_of(task: str) -> list[Path]:
+    """All that a training of the task is made of but its configuration: the code that this process has loaded, what
+    the task's own files import and read, the hand, and the pinned packages."""
+    from dexhand_env.hand.model import RIGHT_HAND_MJCF
+
+    entry = find_task(task)
+    sources = [*sorted({*loaded_sources(), entry.source, *entry.used_files()}), RIGHT_HAND_MJCF]
+    return [*sources, COMPUTE_LOCK] if COMPUTE_LOCK.is_file() else sources
 
 
 def run_folder(experiment: str, seed: int, section: dict[str, Any], sources: list[Path]) -> Path:
     """The run folder of exactly this configuration, code and set of packages: anything else trains elsewhere.
+
+    Args:
+        experiment, seed: name it too.
+        section: the configuration, and the versions of packages.
+        sources: the code, and data that it reads.
 
     Otherwise a changed reward would go on from, or publish, what the old one learned.
     """
@@ -67,9 +76,9 @@ def train(experiment: str, seed: int) -> None:
     with join_processes() as processes, contextlib.ExitStack() as first:
         record: dict[str, Any] = {}
         if processes.is_first:
-            record = first.enter_context(record_stage("train", target.record("train")))
+            files = experiment_files(experiment, section["task"])
+            record = first.enter_context(record_stage("train", target.record("train"), files))
         # Imported here, so that a missing file is reported before torch and the simulator load.
-        from dexhand_env.hand.model import RIGHT_HAND_MJCF
         from dexhand_env.rl.checkpoint import resume_point, scheduled_checkpoints
         from dexhand_env.rl.console import ConsoleLog
         from dexhand_env.rl.divergence import TrainingDiverged, divergence_message
@@ -93,10 +102,8 @@ def train(experiment: str, seed: int) -> None:
         # Both import what they choose, so that the fingerprint covers it.
         task_class(spec.task.task)
         simulation_class(spec.task.sim.backend, spec.sim_device)
-        sources = [*sorted({*loaded_sources(), find_task(section["task"]).source}), RIGHT_HAND_MJCF]
-        if COMPUTE_LOCK.is_file():
-            sources.append(COMPUTE_LOCK)
-        folder = run_folder(experiment, seed, section, sources)
+        versions = computing_versions()
+        folder = run_folder(experiment, seed, {**section, "versions": versions}, sources_of(section["task"]))
         scheduled = scheduled_checkpoints(params.config.save_frequency, params.config.max_epochs)
         resume_from = resume_point(folder / "nn", scheduled)
         where, quiet = f"{file}: train.num_envs", not processes.is_first

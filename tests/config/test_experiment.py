@@ -79,10 +79,20 @@ def test_an_experiment_that_changes_nothing_differs_in_nothing_but_its_length(wr
     path = root / "configs" / "BaseTask.yaml"
     path.write_text(
         "task: BaseTask\ntrain: {num_envs: 1024, max_iterations: 200}\nselection: {episodes: 1, first_seed: 100}\n"
-        "evaluation: {episodes: 1, first_seed: 200, conditions: [training]}\nreport: {success_goal: 1}\n"
+        "evaluation: {episodes: 1, first_seed: 200, conditions: [training]}\nreport: {success_goal: 0.2}\n"
     )
     differences = load_experiment("BaseTask", root).differences
     assert differences == [{"key": "train.params.config.max_epochs", "default": 10000, "value": 200}]
+
+
+@pytest.mark.parametrize(("goal", "episodes", "is_noticed"), [(0.99, 32, True), (0.9, 32, True), (0.89, 32, False)])
+def test_a_goal_that_so_few_episodes_cannot_show_is_noticed(
+    write_experiment: Write, goal: float, episodes: int, is_noticed: bool
+) -> None:
+    root = write_experiment({"report": {"success_goal": goal}, "evaluation": {"episodes": episodes}})
+    found = [notice for notice in load_experiment("BaseTask", root).notices if "cannot be met" in notice]
+    words = f"report.success_goal {goal:g} cannot be met: 32 successes in 32 episodes show 0.893"
+    assert found == [words] * is_noticed
 
 
 @pytest.mark.parametrize(
@@ -161,7 +171,8 @@ def test_an_experiment_that_changes_nothing_differs_in_nothing_but_its_length(wr
         ),
         ({"evaluation": {"variants": {"same": {}}}}, "evaluation.variants.same", "changes nothing"),
         ({"evaluation": {"variants": {"fast": {}}}}, "evaluation.variants.fast", "is the name of a condition"),
-        ({"report": {"success_goal": 95}}, "report.success_goal", "found 95; allowed: a number from 0 to 1"),
+        ({"report": {"success_goal": 95}}, "report.success_goal", "found 95; allowed: a number "),
+        ({"report": {"success_goal": 1}}, "report.success_goal", "found 1; allowed: a number "),
         ({"report": None}, "report", "found null; allowed: a section with the keys success_goal"),
     ],
 )

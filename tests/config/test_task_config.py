@@ -287,7 +287,11 @@ class LiftConfig(TaskConfig):
 def own_task(folder: Path, text: str, config_class: Type[TaskConfig] = TaskConfig) -> TaskEntry:
     """A task outside the package whose YAML holds ``text``."""
     (folder / "Lift.yaml").write_text(text)
-    files = {"source": folder / "lift.py", "schema": folder / "lift.py", "config_file": folder / "Lift.yaml"}
+    files: Dict[str, Any] = {
+        "source": folder / "lift.py",
+        "schema": folder / "lift.py",
+        "config_file": folder / "Lift.yaml",
+    }
     return replace(find_task("BaseTask"), reference="Lift", name="Lift", config_class=config_class, **files)
 
 

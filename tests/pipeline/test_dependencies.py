@@ -23,6 +23,7 @@ UNSEEN = (".parquet",)
 # `plan` checks every config, for it needs the task; `validate-<Experiment>-report` notices when one changes.
 CHECKED_BY_PLAN = {"configs/Tiny.yaml", "dexhand_env/cfg/physics.yaml"}
 CHECKED_BY_PLAN |= {"dexhand_env/config/base_task.py", "dexhand_env/cfg/task_defaults.yaml"}
+CHECKED_BY_PLAN |= {"dexhand_env/tasks/base_task.py"}
 CHECKED_BY_PLAN |= {"dexhand_env/cfg/task/BaseTask.yaml", "dexhand_env/cfg/train/BaseTaskPPO.yaml"}
 
 STAGES = ["plan", *(f"validate-Tiny-{section}" for section in ("train", "selection", "evaluation", "report"))]

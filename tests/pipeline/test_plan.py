@@ -113,6 +113,70 @@ def test_the_files_of_a_task_from_outside_are_dependencies(root: Path, monkeypat
     assert {"mine/PlannedPPO.yaml": None} in planned(root)["stages"]["validate-Tiny-train"]["params"]
 
 
+def own_task(root: Path, name: str, imports: str, files: str = "()") -> None:
+    """A task in mine/ that Tiny is about, with its YAML."""
+    (root / "mine").mkdir(exist_ok=True)
+    source = (
+        "from dexhand_env.config.task import TaskConfig\nfrom dexhand_env.env.task import Task, register_task\n"
+        f"{imports}\n\n\nclass Config(TaskConfig):\n    FILES = {files}\n\n\n@register_task(config_class=Config)\n"
+        f"class {name}(Task):\n    def compute_task_rewards(self):\n        import lazy\n        return {{}}\n"
+    )
+    (root / f"mine/{name}.py").write_text(source)
+    (root / f"mine/{name}.yaml").write_text(f"task: {name}\nrewards: {{height: 1}}\n")
+    (root / "configs/Tiny.yaml").write_text(TINY.replace("task: BaseTask", f"task: mine/{name}.py:{name}"))
+
+
+OF_THE_TASK = [f"validate-Tiny-{section}" for section in ("train", "selection", "evaluation", "report")]
+OF_THE_TASK += ["train-Tiny-1", "select-Tiny-2", "evaluate-Tiny-1"]
+
+
+def test_what_a_task_from_outside_imports_and_reads_is_a_dependency(
+    root: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root)
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    monkeypatch.syspath_prepend(elsewhere)
+    monkeypatch.syspath_prepend(root / "mine")
+    own_task(root, "Imports", "import planned_heights", "['mesh {1}.stl', 'data']")
+    (root / "mine/planned_heights.py").write_text("from planned_units import M\n")
+    (root / "mine/lazy.py").touch()
+    (elsewhere / "planned_units.py").write_text("M = 1.0\n")
+    (root / "mine/mesh {1}.stl").touch()
+    (root / "mine/data").mkdir()
+    (root / "mine/data/a.npz").touch()
+    stages = planned(root)["stages"]
+    names = ["mine/Imports.py", "mine/planned_heights.py", "mine/lazy.py", "mine/mesh {1}.stl", "mine/data/a.npz"]
+    for stage in OF_THE_TASK:
+        for file in [*names, str(elsewhere.resolve() / "planned_units.py")]:
+            assert stages[stage]["deps"].count(file) == 1
+    assert not {*names} & {*stages["report-Tiny"]["deps"], *stages["check-Tiny"]["deps"], *stages["plan"]["deps"]}
+    (root / "mine/lazy.py").write_text("import later\n")
+    (root / "mine/later.py").touch()
+    assert "mine/later.py" in planned(root)["stages"]["train-Tiny-1"]["deps"]
+
+
+def test_what_it_takes_from_the_package_is_a_dependency_where_the_stage_has_it_not(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root)
+    own_task(root, "Extends", "import dexhand_env.sim.kinematics\nfrom dexhand_env.tasks.dex_grasp import DexGrasp")
+    (root / "mine/lazy.py").touch()
+    stages = planned(root)["stages"]
+    for stage in ("train-Tiny-1", "select-Tiny-1", "evaluate-Tiny-1"):
+        for file in ("sim/kinematics.py", "tasks/dex_grasp.py", "config/dex_grasp.py"):
+            assert stages[stage]["deps"].count(f"dexhand_env/{file}") == 1
+    assert "dexhand_env/config/dex_grasp.py" in stages["validate-Tiny-train"]["deps"]
+    assert "dexhand_env/sim/kinematics.py" not in stages["validate-Tiny-train"]["deps"]
+
+
+def test_files_that_a_task_says_it_reads_must_be_there(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(root)
+    own_task(root, "Absent", "", "['none.stl']")
+    with pytest.raises(UserError, match=r"^mine/Absent\.py: Config\.FILES: none\.stl is not there; allowed: a file or"):
+        update(root, read_variants(root))
+    assert not (root / "dvc.yaml").exists()
+
+
 def test_update_says_what_was_new_changed_and_removed(root: Path) -> None:
     _, first = update(root, read_variants(root))
     assert "train-Tiny-1" in first.new

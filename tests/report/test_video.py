@@ -12,6 +12,8 @@ import pytest
 from ..commands.programs import dexhand
 from .synthetic import write_results
 
+LONG = "x" * 300 + ".mp4"
+
 pytestmark = pytest.mark.skipif(ctypes.util.find_library("EGL") is None, reason="no OpenGL")
 
 
@@ -71,12 +73,20 @@ def test_a_target_is_a_green_ball_where_it_was(folder: Path, tmp_path: Path) -> 
     ("options", "line"),
     [
         (["--replay", "finest"], "replay: 'finest'; allowed: best, median, worst, failure_out_of_reach"),
+        (["--replay", ""], "replay: ''; allowed: best, median, worst, failure_out_of_reach"),
+        (["--replay", ".."], "replay: '..'; allowed: best, median, worst, failure_out_of_reach"),
         (["--output", "x.avi"], "--output: found x.avi; allowed: a name that ends in .mp4"),
+        (["--output", "taken.mp4"], "--output: taken.mp4 is a folder; allowed: a file's name that ends in .mp4"),
+        (["--output", LONG], f"{LONG}: cannot be written (File name too long); allowed: a file that you may write"),
+        (["--output", "/proc/x.mp4"], "/proc/x.mp4: cannot be written (No such file or directory); allowed: a file "),
     ],
 )
 def test_a_mistake_is_one_line(folder: Path, options: list[str], line: str) -> None:
+    (folder / "taken.mp4").mkdir(exist_ok=True)
     result = dexhand(folder, "video", "BaseTask", "42", *options)
-    assert (result.returncode, result.stderr) == (2, f"dexhand: {line}\n")
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"dexhand: {line}")
+    assert result.stderr.count("\n") == 1
 
 
 def test_a_recording_that_is_not_there_is_one_line(tmp_path: Path) -> None:
