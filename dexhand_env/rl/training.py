@@ -14,7 +14,9 @@ from typing import Any, Callable, Dict, Iterator, Optional
 import numpy as np
 import torch
 
+from dexhand_env.config.imports import imported_files
 from dexhand_env.config.physics import Physics
+from dexhand_env.config.registrations import PACKAGE
 from dexhand_env.config.registry import registration
 from dexhand_env.env.interface import PolicyInterface, first_difference
 from dexhand_env.env.randomness import TrainingRandomness
@@ -60,10 +62,13 @@ class TrainingSpec:
 
     @property
     def returns_digest(self) -> str:
-        """A digest of all that decides what an episode's return is: the task's configuration and code, and physics."""
+        """A digest of what decides an episode's return: the task's configuration, its code, and physics."""
         task = {key: value for key, value in self.task.record().items() if key != "sim"}
         digest = hashlib.sha256(json.dumps([task, self.physics.record()], sort_keys=True).encode())
-        digest.update(registration(self.task.task).source.read_bytes())
+        source = registration(self.task.task).source
+        imported = imported_files([source], PACKAGE.rglob("*.py"))
+        for file in (source, *(file for file in imported if PACKAGE not in file.parents)):
+            digest.update(file.read_bytes())
         return digest.hexdigest()
 
 

@@ -12,6 +12,7 @@ from typing import Any, Dict, List
 
 import pytest
 
+from dexhand_env.config.registry import load_task
 from dexhand_env.env.vec_env import DexHandEnv, Step, Watcher
 from dexhand_env.errors import UserError
 from dexhand_env.rl.agent import DexHandAgent
@@ -293,3 +294,22 @@ def test_with_a_curriculum_the_best_is_of_episodes_that_began_at_its_level(tmp_p
     assert best["curriculum"]["level"] == levels[-1]
     returns = [means.episode_return for means, level in zip(recent, levels) if means and level == levels[-1]]
     assert best["best_return"] == max(returns)
+
+
+def test_returns_are_those_of_the_tasks_code_and_of_what_it_imports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    own = "from dexhand_env.env.task import register_task\nfrom dexhand_env.tasks.base_task import BaseTask\n"
+    (tmp_path / "digest_task.py").write_text(
+        f"import digest_helper\n{own}@register_task\nclass Digest(BaseTask):\n    pass\n"
+    )
+    (tmp_path / "Digest.yaml").write_text(
+        "task: Digest\nobservations: {policy: [goal]}\nrewards: {position_progress: 1.0}\n"
+    )
+    found = []
+    for height in ("0.5", "0.5", "0.9"):
+        (tmp_path / "digest_helper.py").write_text(f"HEIGHT_M = {height}\n")
+        found.append(spec(task=load_task(f"{tmp_path / 'digest_task.py'}:Digest")).returns_digest)
+    assert found[0] == found[1] != found[2]
+    assert spec().returns_digest == spec(num_envs=3, seed=9, params=params(gamma=0.5)).returns_digest
