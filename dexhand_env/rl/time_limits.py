@@ -1,4 +1,4 @@
-"""What a rollout's rewards lack where an episode was ended by its time limit: the value of the state that it ended in."""
+"""What a rollout's rewards lack where a time limit ended an episode: the value of the state that it ended in."""
 
 from __future__ import annotations
 
