@@ -78,7 +78,9 @@ class PPOConfig(Section):
         description="adaptive: follows kl_threshold; linear: falls to 1e-6 at max_epochs; constant"
     )
     schedule_type: Optional[Literal["legacy", "standard"]] = Field(
-        default=None, description="adapt after each minibatch (legacy, rl_games' default) or after each pass (standard)"
+        default=None,
+        description="change the rate after each minibatch (legacy, rl_games' default) or after each pass (standard); "
+        "not with lr_schedule constant",
     )
     kl_threshold: float = Field(gt=0, le=10, description="the KL divergence that the adaptive schedule aims at")
     kl_threshold_last: Optional[float] = Field(
@@ -131,6 +133,13 @@ class PPOConfig(Section):
     central_value_config: Optional[CentralValue] = Field(
         default=None, description="a critic with a network of its own; leave it out for none"
     )
+
+    @model_validator(mode="after")
+    def _schedules_a_rate_that_changes(self) -> PPOConfig:
+        if self.schedule_type is not None and self.lr_schedule == "constant":
+            found = "lr_schedule constant does not look at it"
+            raise problem(found, "lr_schedule adaptive or linear, or null", ("schedule_type",))
+        return self
 
     @model_validator(mode="after")
     def _adapts_to_both_thresholds(self) -> PPOConfig:

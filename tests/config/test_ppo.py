@@ -94,6 +94,48 @@ def test_a_threshold_that_the_schedule_does_not_look_at_is_refused() -> None:
     assert found in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["network.normalization=layer_norm"],
+            "params.network.normalization: rl_games leaves it out without mlp.d2rl; allowed: mlp.d2rl true, or null",
+        ),
+        (
+            ["network.normalization=batch_norm", "network.mlp.d2rl=false"],
+            "params.network.normalization: rl_games leaves it out without mlp.d2rl",
+        ),
+        (
+            ["network.mlp.d2rl=true", "network.mlp.units=[64]"],
+            "params.network.mlp.d2rl: it changes nothing with one hidden layer; allowed: two hidden layers or more",
+        ),
+        (
+            ["network.space.continuous.sigma_init={name: orthogonal, val: null}"],
+            "continuous.sigma_init.name: orthogonal is for a layer's weights, and with fixed_sigma true there are none",
+        ),
+        (
+            ["config.schedule_type=standard", "config.lr_schedule=constant"],
+            "params.config.schedule_type: lr_schedule constant does not look at it; allowed: lr_schedule adaptive or",
+        ),
+    ],
+)
+def test_a_key_that_another_one_makes_useless_is_refused(overrides: list[str], message: str) -> None:
+    with pytest.raises(UserError) as raised:
+        ppo(*overrides)
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_so_it_is_in_a_critic_of_its_own() -> None:
+    network = {**CRITIC["network"], "normalization": "layer_norm"}
+    with pytest.raises(UserError, match=r"central_value_config\.network\.normalization: rl_games leaves it out"):
+        load_ppo(
+            train_file("BaseTask"), {"params": {"config": {"central_value_config": {**CRITIC, "network": network}}}}
+        )
+    network["mlp"] = {**network["mlp"], "d2rl": True}
+    load_ppo(train_file("BaseTask"), {"params": {"config": {"central_value_config": {**CRITIC, "network": network}}}})
+
+
 def test_only_a_learned_deviation_can_be_bounded() -> None:
     assert ppo("config.sigma_last=0.2").config.sigma_last == 0.2
     with pytest.raises(UserError) as raised:
@@ -175,7 +217,7 @@ def test_rl_games_builds_the_default_network_and_every_initializer_and_activatio
     variants: list[Dict[str, Any]] = [{}]
     variants += [{"mlp": {"initializer": {"name": name, **arguments.get(name, {})}}} for name in initializers]
     variants += [{"mlp": {"activation": name}, "value_activation": name} for name in activations]
-    variants += [{"mlp": {"d2rl": True}}, {"separate": True, "normalization": "layer_norm"}]
+    variants += [{"mlp": {"d2rl": True}}, {"separate": True, "mlp": {"d2rl": True}, "normalization": "layer_norm"}]
     for variant in variants:
         small = {"mlp": {"units": [8, 8], **variant.pop("mlp", {})}, **variant}
         params = load_ppo(train_file("BaseTask"), {"params": {"network": small}}).dump()
