@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from dexhand_env.config.check import check
 from dexhand_env.config.layers import Stack
-from dexhand_env.config.network import CentralNetwork, Model, Network
+from dexhand_env.config.network import CentralNetwork, CriticNetwork, Model, Network
 from dexhand_env.config.registry import Overrides, as_layer, find_task
 from dexhand_env.config.schema import Section, problem
 from dexhand_env.config.yaml_files import read_yaml
@@ -219,16 +219,19 @@ def fit_minibatch(
 
     Raises:
         UserError: more samples than a minibatch holds and not a multiple of it; names the nearest sizes that would do.
+            Or a minibatch of one sample, where batch_norm needs two.
     """
     horizon, notices = params.config.horizon_length, []
     changes: Dict[str, Any] = {}
     size = _fitted(params.config.minibatch_size, horizon, num_envs, where)
+    _refuse_one_of_a_batch(params.network, size, where)
     if size != params.config.minibatch_size:
         notices.append(f"minibatch_size {params.config.minibatch_size} shrinks to {size}")
         changes["minibatch_size"] = size
     critic = params.config.central_value_config
     if critic is not None:
         size = _fitted(critic.minibatch_size, horizon, num_envs, f"{where} (central_value_config)")
+        _refuse_one_of_a_batch(critic.network, size, f"{where} (central_value_config)")
         if size != critic.minibatch_size:
             notices.append(f"central_value_config.minibatch_size {critic.minibatch_size} shrinks to {size}")
             changes["central_value_config"] = critic.model_copy(update={"minibatch_size": size})
@@ -265,6 +268,11 @@ def _fitted(size: int, horizon: int, num_envs: int, where: str) -> int:
         f"minibatch_size {_either(_nearest_divisors(samples, size))}, or num_envs "
         f"{_either(_nearest_num_envs(size, horizon, num_envs))}",
     )
+
+
+def _refuse_one_of_a_batch(network: CriticNetwork, size: int, where: str) -> None:
+    if size == 1 and network.normalization == "batch_norm":
+        raise UserError(where, "1 sample has no deviation, and batch_norm divides by it", "2 or more, or layer_norm")
 
 
 def _nearest_divisors(samples: int, size: int) -> List[int]:

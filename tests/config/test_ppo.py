@@ -161,6 +161,13 @@ def test_a_small_run_shrinks_its_minibatch_with_a_notice() -> None:
     assert fit_minibatch(DEFAULT, 1024) == (DEFAULT, None)
 
 
+def test_batch_norm_needs_two_samples() -> None:
+    params = ppo("network.normalization=batch_norm", "network.mlp.d2rl=true", "config.horizon_length=1")
+    with pytest.raises(UserError, match="minibatch_size: 1 sample has no deviation, and batch_norm divides by it"):
+        fit_minibatch(params, 1)
+    assert fit_minibatch(params, 2)[0].config.minibatch_size == 2
+
+
 def test_the_critics_minibatch_is_fitted_too() -> None:
     params = load_ppo(train_file("BaseTask"), {"params": {"config": {"central_value_config": CRITIC}}})
     fitted, notice = fit_minibatch(params, 64)
