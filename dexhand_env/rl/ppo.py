@@ -45,6 +45,7 @@ class PPO(A2CAgent):
     obs: Dict[str, torch.Tensor]
     dones: torch.Tensor
     entropy_coef: float
+    normalize_advantage: bool
     schedule_type: str
     _step: Step
     _time_limits: TimeLimits

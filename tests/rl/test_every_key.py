@@ -162,7 +162,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """Trains in one environment, always from its first state; gives what was learned. Equal trainings are done once."""
     short = task(episode_length_steps=5, observations={"policy": ["goal_errors"], "critic": ["joint_positions"]})
     env: DexHandEnv = make_env(short, load_physics("fast"), WORLDS, TrainingRandomness(0, CPU))
-    begun, done = env.get_state(), {}
+    begun = env.get_state()
+    done: Dict[str, Dict[str, Any]] = {}
 
     def train(changes: Changes) -> Dict[str, Any]:
         name = json.dumps(changes)

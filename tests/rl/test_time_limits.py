@@ -170,5 +170,7 @@ def test_two_and_two_iterations_are_four(tmp_path: Path, make: Callable[..., Tra
     nn, broken = tmp_path / "straight" / "nn", tmp_path / "broken"
     run_training(settings, broken, nn / checkpoint_name(2))
     for later in (3, 4):
-        states = [load_checkpoint(folder / checkpoint_name(later), TRAINING_KEYS) for folder in (nn, broken / "nn")]
-        assert differences(*states) == []
+        straight, resumed = (
+            load_checkpoint(each / checkpoint_name(later), TRAINING_KEYS) for each in (nn, broken / "nn")
+        )
+        assert differences(straight, resumed) == []
