@@ -130,9 +130,6 @@ class CriticNetwork(Section):
     def _builds_what_it_says(self) -> CriticNetwork:
         if self.normalization is not None and not self.mlp.d2rl:
             raise problem("rl_games leaves it out without mlp.d2rl", "mlp.d2rl true, or null", ("normalization",))
-        if self.mlp.d2rl and len(self.mlp.units) == 1 and self.normalization is None:
-            found = "it changes nothing with one hidden layer"
-            raise problem(found, "two hidden layers or more, or null", ("mlp", "d2rl"))
         return self
 
 

@@ -106,10 +106,6 @@ def test_a_threshold_that_the_schedule_does_not_look_at_is_refused() -> None:
             "params.network.normalization: rl_games leaves it out without mlp.d2rl",
         ),
         (
-            ["network.mlp.d2rl=true", "network.mlp.units=[64]"],
-            "params.network.mlp.d2rl: it changes nothing with one hidden layer; allowed: two hidden layers or more",
-        ),
-        (
             ["network.space.continuous.sigma_init={name: orthogonal, val: null}"],
             "continuous.sigma_init.name: orthogonal is for a layer's weights, and with fixed_sigma true there are none",
         ),
