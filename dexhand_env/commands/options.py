@@ -109,8 +109,9 @@ def resolve(options: TrainOptions, processes: Processes = ALONE) -> ResolvedRun:
     if entry.train_file == GENERAL_PPO and entry.name != "BaseTask" and not (options.train_config or earlier):
         notices.append(f"no {entry.name}PPO.yaml: PPO is configured as in {shown_path(GENERAL_PPO)}")
     task, params = _configurations(options, entry, earlier)
-    params, notice = fit_minibatch(params, options.num_envs, "--num-envs and params.config.minibatch_size")
-    notices += [notice] if notice else []
+    if not options.test:  # which has no minibatches
+        params, notice = fit_minibatch(params, options.num_envs, "--num-envs and params.config.minibatch_size")
+        notices += [notice] if notice else []
     if processes.size > 1:
         notices.append(f"{processes.size} processes learn together, each with {options.num_envs} environments")
     sim_device, rl_device = _devices(options, task.sim.backend, processes, notices)

@@ -36,6 +36,10 @@ _INITIALIZER_ARGUMENTS: Mapping[str, Tuple[str, ...]] = {
 }
 
 
+# Those that need no layer's shape.
+_OF_NUMBERS = ("default", "const_initializer", "random_uniform_initializer")
+
+
 class Model(Section):
     """rl_games' model."""
 
@@ -79,6 +83,13 @@ class ContinuousSpace(Section):
     )
     fixed_sigma: bool = Field(description="true: one learned standard deviation an action; false: the network gives it")
 
+    @model_validator(mode="after")
+    def _initializes_what_there_is(self) -> ContinuousSpace:
+        if self.fixed_sigma and self.sigma_init.name not in _OF_NUMBERS:
+            found = f"{self.sigma_init.name} is for a layer's weights, and with fixed_sigma true there are none"
+            raise problem(found, ", ".join(_OF_NUMBERS), ("sigma_init", "name"))
+        return self
+
 
 class Space(Section):
     """The kind of actions."""
@@ -111,9 +122,15 @@ class CriticNetwork(Section):
     name: Literal["actor_critic"] = Field(description="rl_games' network builder")
     mlp: Mlp = Field(description="the fully connected layers")
     normalization: Optional[Literal["layer_norm", "batch_norm"]] = Field(
-        default=None, description="normalization after each hidden layer; leave it out for none"
+        default=None, description="normalization after each hidden layer (mlp.d2rl true only); leave it out for none"
     )
     value_activation: Optional[Activation] = Field(default=None, description="activation after the value")
+
+    @model_validator(mode="after")
+    def _builds_what_it_says(self) -> CriticNetwork:
+        if self.normalization is not None and not self.mlp.d2rl:
+            raise problem("rl_games leaves it out without mlp.d2rl", "mlp.d2rl true, or null", ("normalization",))
+        return self
 
 
 class Network(CriticNetwork):

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from dexhand_env.config.check import check
 from dexhand_env.config.layers import Stack
-from dexhand_env.config.network import CentralNetwork, Model, Network
+from dexhand_env.config.network import CentralNetwork, CriticNetwork, Model, Network
 from dexhand_env.config.registry import Overrides, as_layer, find_task
 from dexhand_env.config.schema import Section, problem
 from dexhand_env.config.yaml_files import read_yaml
@@ -78,7 +78,9 @@ class PPOConfig(Section):
         description="adaptive: follows kl_threshold; linear: falls to 1e-6 at max_epochs; constant"
     )
     schedule_type: Optional[Literal["legacy", "standard"]] = Field(
-        default=None, description="adapt after each minibatch (legacy, rl_games' default) or after each pass (standard)"
+        default=None,
+        description="change the rate after each minibatch (legacy, rl_games' default) or after each pass (standard); "
+        "not with lr_schedule constant",
     )
     kl_threshold: float = Field(gt=0, le=10, description="the KL divergence that the adaptive schedule aims at")
     kl_threshold_last: Optional[float] = Field(
@@ -131,6 +133,13 @@ class PPOConfig(Section):
     central_value_config: Optional[CentralValue] = Field(
         default=None, description="a critic with a network of its own; leave it out for none"
     )
+
+    @model_validator(mode="after")
+    def _schedules_a_rate_that_changes(self) -> PPOConfig:
+        if self.schedule_type is not None and self.lr_schedule == "constant":
+            found = "lr_schedule constant does not look at it"
+            raise problem(found, "lr_schedule adaptive or linear, or null", ("schedule_type",))
+        return self
 
     @model_validator(mode="after")
     def _adapts_to_both_thresholds(self) -> PPOConfig:
@@ -210,16 +219,19 @@ def fit_minibatch(
 
     Raises:
         UserError: more samples than a minibatch holds and not a multiple of it; names the nearest sizes that would do.
+            Or a minibatch of one sample, where batch_norm needs two.
     """
     horizon, notices = params.config.horizon_length, []
     changes: Dict[str, Any] = {}
     size = _fitted(params.config.minibatch_size, horizon, num_envs, where)
+    _refuse_one_of_a_batch(params.network, size, where)
     if size != params.config.minibatch_size:
         notices.append(f"minibatch_size {params.config.minibatch_size} shrinks to {size}")
         changes["minibatch_size"] = size
     critic = params.config.central_value_config
     if critic is not None:
         size = _fitted(critic.minibatch_size, horizon, num_envs, f"{where} (central_value_config)")
+        _refuse_one_of_a_batch(critic.network, size, f"{where} (central_value_config)")
         if size != critic.minibatch_size:
             notices.append(f"central_value_config.minibatch_size {critic.minibatch_size} shrinks to {size}")
             changes["central_value_config"] = critic.model_copy(update={"minibatch_size": size})
@@ -256,6 +268,11 @@ def _fitted(size: int, horizon: int, num_envs: int, where: str) -> int:
         f"minibatch_size {_either(_nearest_divisors(samples, size))}, or num_envs "
         f"{_either(_nearest_num_envs(size, horizon, num_envs))}",
     )
+
+
+def _refuse_one_of_a_batch(network: CriticNetwork, size: int, where: str) -> None:
+    if size == 1 and network.normalization == "batch_norm":
+        raise UserError(where, "1 sample has no deviation, and batch_norm divides by it", "2 or more, or layer_norm")
 
 
 def _nearest_divisors(samples: int, size: int) -> List[int]:

@@ -35,6 +35,8 @@ class Step:
         episode_returns, episode_lengths: sums over the episode so far, this step included.
         whole_episodes: bool, false for episodes that began part-way (staggered starts).
         metrics: the task's metrics after this step, before any reset.
+        final_observations: by group, of this step's end in every world, whether or not an episode begins after it. None
+            where no episode that is followed by another has timed out (a GPU is not asked: it always gives them).
     """
 
     observations: Dict[str, torch.Tensor]
@@ -46,6 +48,7 @@ class Step:
     episode_lengths: torch.Tensor
     whole_episodes: torch.Tensor
     metrics: Dict[str, torch.Tensor]
+    final_observations: Optional[Dict[str, torch.Tensor]] = None
 
 
 class Watcher:
@@ -226,12 +229,19 @@ class DexHandEnv:
         metrics = self.task.metrics() if not self._auto_reset else {}
         if not self._auto_reset:
             self._active = worlds & ~dones
-        elif self.device.type != "cpu" or bool(dones.any()):  # a GPU would have to be waited for to know
+        self._draw_noise()  # once a step: what an episode ends with and what the next one begins with are off alike
+        final = None
+        if self._auto_reset and self._may_be(outcomes == TIMEOUT):
+            final = self.observe()
+        if self._auto_reset and self._may_be(dones):
             self._begin(dones)
-        self._draw_noise()
-        step = Step(self.observe(), rewards, dones, outcomes, terms, returns, lengths, whole, metrics)
+        step = Step(self.observe(), rewards, dones, outcomes, terms, returns, lengths, whole, metrics, final)
         self._watcher.after_step(self, step)
         return step
+
+    def _may_be(self, worlds: torch.Tensor) -> bool:
+        """Whether any of the worlds (num_envs,) bool is meant; always on a GPU, which would have to be waited for."""
+        return self.device.type != "cpu" or bool(worlds.any())
 
     def _act(self, actions: torch.Tensor, worlds: torch.Tensor) -> None:
         random = self._randomisation

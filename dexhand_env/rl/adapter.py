@@ -32,13 +32,21 @@ class RlGamesEnv(IVecEnv):
             observations["states"] = groups["critic"].to(self._device)
         return observations
 
+    @property
+    def max_episode_steps(self) -> int:
+        """Control steps until an episode times out."""
+        return self._env.max_episode_steps
+
     def reset(self) -> Dict[str, torch.Tensor]:
         """Current observations. Episodes were begun when the environment was made, or restored by ``set_env_state``."""
         return self._observations(self._env.observe())
 
     def step(self, actions: torch.Tensor) -> Tuple[Dict[str, torch.Tensor], torch.Tensor, torch.Tensor, Dict[str, Any]]:
+        """One control step; ``infos`` has the time-outs, and the observations before new episodes began."""
         step = self._env.step(actions.to(self._env.device))
-        infos = {"time_outs": (step.outcomes == TIMEOUT).to(self._device), "step": step}
+        final = None if step.final_observations is None else self._observations(step.final_observations)
+        time_outs = (step.outcomes == TIMEOUT).to(self._device)
+        infos = {"time_outs": time_outs, "final_observations": final, "step": step}
         observations = self._observations(step.observations)
         return observations, step.rewards.to(self._device), step.dones.to(self._device), infos
 

@@ -74,6 +74,7 @@ class DexHandAgent(PPO):
             vec_env=adapter,
             num_actors=env.num_envs,
             games_to_track=env.num_envs,
+            seq_length=1,  # no recurrent policies: any number of samples can be learned from
             device=str(device),
             full_experiment_name=folder.name,
             reward_shaper=DefaultRewardsShaper(**config["reward_shaper"]),

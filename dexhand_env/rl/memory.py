@@ -109,7 +109,8 @@ class MemoryNeeds:
         kept = self._sample_bytes()
         if self._critic is not None:  # its dataset of the iteration before is let go only when the next one is there
             kept += FLOAT * (self._states + self.actions + 3)
-        return int(self.params["config"]["horizon_length"] * kept)
+        last = FLOAT * (self._states if self._critic is not None else self.observations)  # of an episode that times out
+        return int(self.params["config"]["horizon_length"] * kept + last)
 
     def _learning_bytes(self, num_envs: int) -> int:
         """The samples' copy in the order of the minibatches, with returns and advantages; the largest pass."""

@@ -11,10 +11,13 @@ import torch
 from dexhand_env.env.interface import PolicyInterface, first_difference
 from dexhand_env.errors import UserError
 from dexhand_env.rl.checkpoint import stored_interface
+from dexhand_env.rl.rows import align, in_blocks
 
 
 class Policy:
     """The mean action of a trained network; input normalisation is part of the network.
+
+    On the CPU an action depends on its observation alone, to the bit: not on how many others there are.
 
     Args:
         state: what ``load_checkpoint`` gave.
@@ -49,16 +52,20 @@ class Policy:
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise UserError(where, f"its weights do not fit its network ({type(error).__name__})") from error
         self._model.to(device).eval()
+        if device.type == "cpu":
+            align(self._model)
 
     @torch.no_grad()
     def __call__(self, observations: torch.Tensor) -> torch.Tensor:
         """Actions in [-1, 1], (n, num_actions), for observations (n, observation_size)."""
-        # The network samples even in evaluation and would use up random numbers that training needs.
-        with torch.random.fork_rng(devices=[observations.device] if observations.is_cuda else []):
-            result = self._model(
-                {"is_train": False, "prev_actions": None, "obs": observations, "rnn_states": None},
-            )
-        return torch.clamp(result["mus"], -1.0, 1.0)
+        seen = self._model.norm_obs(observations)
+        means = self._means(seen) if seen.is_cuda else in_blocks(self._means, seen)
+        return torch.clamp(means, -1.0, 1.0)
+
+    def _means(self, seen: torch.Tensor) -> torch.Tensor:
+        """What the network alone gives: rl_games' model would draw actions, and use up random numbers by that."""
+        means: torch.Tensor = self._model.a2c_network({"obs": seen, "is_train": False})[0]
+        return means
 
     def check(self, task: str, wanted: PolicyInterface) -> None:
         """Refuse to play in an environment that the policy was not trained for; what its critic saw does not matter.

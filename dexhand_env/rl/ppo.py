@@ -1,4 +1,7 @@
-"""rl_games' PPO without what makes a GPU wait; on the CPU it computes what rl_games computes, bit for bit.
+"""rl_games' PPO without what makes a GPU wait, and with the right value where an episode times out.
+
+All else on the CPU is what rl_games computes, bit for bit. rl_games takes the value of the observation before the last
+step for what an episode would still have brought; here it is that of the last observation.
 
 rl_games asks the GPU for an answer in every step of a rollout (which episodes have ended? is every standard deviation
 positive?) and after every minibatch (how far has the policy moved?). Each answer is waited for, and until then nothing
@@ -18,6 +21,7 @@ from rl_games.common.a2c_common import swap_and_flatten01
 
 from dexhand_env.rl.captured_step import CapturedStep, Minibatch, Step
 from dexhand_env.rl.device_rate import DeviceRate
+from dexhand_env.rl.time_limits import TimeLimits
 
 # A ``schedule_type`` that rl_games does not know, so that it does not ask for the KL divergence to adapt the rate.
 ADAPTED_HERE = "on the device"
@@ -41,8 +45,10 @@ class PPO(A2CAgent):
     obs: Dict[str, torch.Tensor]
     dones: torch.Tensor
     entropy_coef: float
+    normalize_advantage: bool
     schedule_type: str
     _step: Step
+    _time_limits: TimeLimits
 
     def learn_on_device(self, captured: bool) -> None:
         """Keep the learning rate on the device and do nothing in a minibatch that must be waited for.
@@ -66,6 +72,15 @@ class PPO(A2CAgent):
 
     # Rollout
 
+    def init_tensors(self) -> None:
+        """Make what a rollout is kept in."""
+        super().init_tensors()
+        self.normalize_advantage = self.normalize_advantage and self.batch_size > 1  # one sample has no deviation
+        size = (self.state_shape if self.has_central_value else self.obs_shape)[0]
+        self._time_limits = TimeLimits(
+            self.horizon_length, self.vec_env.max_episode_steps, self.num_actors, size, torch.device(self.ppo_device)
+        )
+
     def get_action_values(self, obs: Dict[str, torch.Tensor]) -> Dict[str, torch.Tensor]:
         """Actions and what the networks say of them; rl_games' ``ModelA2CContinuousLogStd`` but for ``sample``."""
         model = self.model
@@ -86,9 +101,18 @@ class PPO(A2CAgent):
         # Actions are drawn too, as rl_games does: what is drawn later depends on it.
         return self.get_action_values(obs)["values"]
 
+    def _value(self, observations: torch.Tensor) -> torch.Tensor:
+        """The values (n, 1) of what the network that values sees, (n, size); no random number is drawn."""
+        if self.has_central_value:
+            return self.central_value_net.get_value({"states": observations})
+        self.model.eval()
+        _, _, value, _ = self.model.a2c_network({"obs": self.model.norm_obs(observations), "is_train": False})
+        return self.model.denorm_value(value)
+
     def play_steps(self) -> Dict[str, Any]:
         """A rollout in rl_games' form; episodes are counted by the observer alone, on the device."""
         buffer, stepping_s = self.experience_buffer, 0.0
+        valued = "states" if self.has_central_value else "obs"
         for step in range(self.horizon_length):
             result = self.get_action_values(self.obs)
             buffer.update_data("obses", step, self.obs["obs"])
@@ -100,12 +124,15 @@ class PPO(A2CAgent):
             begun = time.perf_counter()
             self.obs, rewards, self.dones, infos = self.env_step(result["actions"])
             stepping_s += time.perf_counter() - begun
-            rewards = self.rewards_shaper(rewards)
+            buffer.update_data("rewards", step, self.rewards_shaper(rewards))
             if self.value_bootstrap:
-                rewards.add_(self.gamma * result["values"] * infos["time_outs"].unsqueeze(1).float())
-            buffer.update_data("rewards", step, rewards)
+                final = infos["final_observations"]
+                self._time_limits.note(step, infos["time_outs"], None if final is None else final[valued])
             self.algo_observer.process_infos(infos, None)
         values = buffer.tensor_dict["values"]
+        if self.value_bootstrap:
+            with torch.no_grad():
+                buffer.tensor_dict["rewards"].add_(self.gamma * self._time_limits.values(self._value))
         advantages = self.discount_values(
             self.dones.float(),
             self.get_values(self.obs),

@@ -30,6 +30,7 @@ from dexhand_env.rl.distributed import ALONE, Processes
 from dexhand_env.rl.events import write_events_at_once
 from dexhand_env.rl.history import History
 from dexhand_env.rl.run_folder import HISTORY, run_lock, set_aside
+from dexhand_env.rl.seeding import make_cublas_deterministic, process_seed
 from dexhand_env.tasks.registry import make_env, policy_interface
 
 
@@ -42,7 +43,8 @@ class TrainingSpec:
         physics: time step, substeps, solver.
         params: rl_games' ``params``, complete and checked.
         num_envs: number of worlds, of each process where there are several.
-        seed: of weights, exploration and episodes; the process of rank r explores and plays by seed + r.
+        seed: of weights, exploration and episodes; each process but the first explores and plays by one of its own
+            (see :func:`dexhand_env.rl.seeding.process_seed`).
         sim_device, rl_device: ``cpu`` or ``cuda:<index>``.
         threads: CPU threads of physics, which change nothing but the speed.
         learner_threads: CPU threads of the learner. Weights depend on them in their last bits, since sums are split.
@@ -119,7 +121,9 @@ def make_agent(
     spec: TrainingSpec, folder: Path, processes: Processes = ALONE, watcher: Optional[Watcher] = None
 ) -> DexHandAgent:
     """The agent and its environment, seeded; one of several, if there are several processes."""
-    device, seed = torch.device(spec.rl_device), spec.seed + processes.rank
+    device, seed = torch.device(spec.rl_device), process_seed(spec.seed, processes.rank)
+    if spec.deterministic and "cuda" in spec.rl_device + spec.sim_device:
+        make_cublas_deterministic()
     if device.type == "cuda":
         torch.cuda.set_device(device)  # NCCL and PyTorch's generators go by the current device
     seed_everything(seed, spec.learner_threads, spec.deterministic)

@@ -132,6 +132,8 @@ def test_a_checkpoint_is_tested(mine: Path) -> None:
     assert float(last[5]) == pytest.approx(sum(float(reward) for *_, reward, _ in episodes) / 12, abs=2e-3)
     assert files(mine) == before
     assert [path.name for path in (root / "runs").iterdir()] == [mine.name]
+    for worlds in ("1", "5"):  # which learn nothing, so no minibatch has to fit
+        assert train(root, *options, "episode_length_steps=20", "--num-envs", worlds).stdout == result.stdout
 
 
 def test_a_checkpoint_is_gone_on_with_in_its_own_folder(mine: Path) -> None:

@@ -94,6 +94,44 @@ def test_a_threshold_that_the_schedule_does_not_look_at_is_refused() -> None:
     assert found in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["network.normalization=layer_norm"],
+            "params.network.normalization: rl_games leaves it out without mlp.d2rl; allowed: mlp.d2rl true, or null",
+        ),
+        (
+            ["network.normalization=batch_norm", "network.mlp.d2rl=false"],
+            "params.network.normalization: rl_games leaves it out without mlp.d2rl",
+        ),
+        (
+            ["network.space.continuous.sigma_init={name: orthogonal, val: null}"],
+            "continuous.sigma_init.name: orthogonal is for a layer's weights, and with fixed_sigma true there are none",
+        ),
+        (
+            ["config.schedule_type=standard", "config.lr_schedule=constant"],
+            "params.config.schedule_type: lr_schedule constant does not look at it; allowed: lr_schedule adaptive or",
+        ),
+    ],
+)
+def test_a_key_that_another_one_makes_useless_is_refused(overrides: list[str], message: str) -> None:
+    with pytest.raises(UserError) as raised:
+        ppo(*overrides)
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_so_it_is_in_a_critic_of_its_own() -> None:
+    network = {**CRITIC["network"], "normalization": "layer_norm"}
+    with pytest.raises(UserError, match=r"central_value_config\.network\.normalization: rl_games leaves it out"):
+        load_ppo(
+            train_file("BaseTask"), {"params": {"config": {"central_value_config": {**CRITIC, "network": network}}}}
+        )
+    network["mlp"] = {**network["mlp"], "d2rl": True}
+    load_ppo(train_file("BaseTask"), {"params": {"config": {"central_value_config": {**CRITIC, "network": network}}}})
+
+
 def test_only_a_learned_deviation_can_be_bounded() -> None:
     assert ppo("config.sigma_last=0.2").config.sigma_last == 0.2
     with pytest.raises(UserError) as raised:
@@ -117,6 +155,13 @@ def test_a_small_run_shrinks_its_minibatch_with_a_notice() -> None:
     assert notice == "minibatch_size 8192 shrinks to 1024: horizon_length 16 x 64 environments"
     assert DEFAULT.config.minibatch_size == 8192
     assert fit_minibatch(DEFAULT, 1024) == (DEFAULT, None)
+
+
+def test_batch_norm_needs_two_samples() -> None:
+    params = ppo("network.normalization=batch_norm", "network.mlp.d2rl=true", "config.horizon_length=1")
+    with pytest.raises(UserError, match="minibatch_size: 1 sample has no deviation, and batch_norm divides by it"):
+        fit_minibatch(params, 1)
+    assert fit_minibatch(params, 2)[0].config.minibatch_size == 2
 
 
 def test_the_critics_minibatch_is_fitted_too() -> None:
@@ -175,7 +220,7 @@ def test_rl_games_builds_the_default_network_and_every_initializer_and_activatio
     variants: list[Dict[str, Any]] = [{}]
     variants += [{"mlp": {"initializer": {"name": name, **arguments.get(name, {})}}} for name in initializers]
     variants += [{"mlp": {"activation": name}, "value_activation": name} for name in activations]
-    variants += [{"mlp": {"d2rl": True}}, {"separate": True, "normalization": "layer_norm"}]
+    variants += [{"mlp": {"d2rl": True}}, {"separate": True, "mlp": {"d2rl": True}, "normalization": "layer_norm"}]
     for variant in variants:
         small = {"mlp": {"units": [8, 8], **variant.pop("mlp", {})}, **variant}
         params = load_ppo(train_file("BaseTask"), {"params": {"network": small}}).dump()

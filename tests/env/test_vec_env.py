@@ -79,6 +79,40 @@ def test_observations_after_an_end_are_of_the_next_episode() -> None:
     assert env.hand.control_targets[1].any()
 
 
+@pytest.mark.parametrize("noise", [{}, {"observation_noise": {"joint_positions": 0.1}}], ids=["exact", "noisy"])
+def test_an_episode_that_times_out_is_observed_before_the_next_begins(noise: Any) -> None:
+    """As it is where it may take longer: in both groups, with its noise, and without a random number more."""
+    groups = {"policy": ["joint_positions", "goal_errors"], "critic": ["fingertip_positions", "joint_velocities"]}
+    settings = {"observations": groups, "stagger_first_episodes": False, "randomisation": noise}
+    success = {"hold_steps": LENGTH}
+    short, long = (
+        training_env(3, config=base_task(episode_length_steps=length, success=success, **settings))
+        for length in (LENGTH, LENGTH + 1)
+    )
+    actions = random_actions(short, 2, LENGTH + 1)
+    for each in actions[: LENGTH - 1]:
+        step, same = short.step(each), long.step(each)
+        assert step.final_observations is None
+        assert_equal(step.observations, same.observations)
+    step, same = short.step(actions[LENGTH - 1]), long.step(actions[LENGTH - 1])
+    assert step.outcomes.tolist() == [TIMEOUT] * 3
+    assert step.final_observations is not None
+    assert_equal(step.final_observations, same.observations)
+    assert not torch.equal(step.observations["policy"], same.observations["policy"])
+    assert short.step(actions[LENGTH]).final_observations is None
+
+
+def test_no_other_end_is_observed_twice() -> None:
+    """What follows a success is worth nothing, and of tests nothing follows."""
+    env = scripted()
+    mark(script(env).succeed, 0, 1, 2)
+    assert still(env).final_observations is None
+    once = scripted(auto_reset=False)
+    steps = [still(once) for _ in range(LENGTH)]
+    assert steps[-1].outcomes.tolist() == [TIMEOUT] * 3
+    assert [step.final_observations for step in steps] == [None] * LENGTH
+
+
 def test_of_several_outcomes_the_gravest_counts() -> None:
     env = scripted(num_envs=6)
     for _ in range(LENGTH - 1):

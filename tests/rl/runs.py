@@ -48,7 +48,7 @@ def spec(**changes: Any) -> TrainingSpec:
     return TrainingSpec(**values)
 
 
-CRITIC = {
+CRITIC: Dict[str, Any] = {
     "minibatch_size": 32,
     "mini_epochs": 2,
     "learning_rate": 1e-3,

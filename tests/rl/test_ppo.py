@@ -37,9 +37,28 @@ TRAININGS: Dict[str, Callable[..., TrainingSpec]] = {
 
 
 class Stock(DexHandAgent):
-    """With rl_games' rollout and update."""
+    """With rl_games' rollout and update; the value of a last observation is found as soon as an episode times out."""
 
-    play_steps = A2CAgent.play_steps
+    def play_steps(self) -> Dict[str, Any]:
+        self._owed: List[torch.Tensor] = []
+        self.value_bootstrap = False  # which would take the value before the last step
+        return dict(A2CAgent.play_steps(self))
+
+    def env_step(self, actions: torch.Tensor) -> Any:
+        observations, rewards, dones, infos = super().env_step(actions)
+        owed = torch.zeros_like(rewards)
+        if infos["final_observations"] is not None:
+            with torch.random.fork_rng():
+                values = A2CAgent.get_values(self, infos["final_observations"])
+            owed = self.gamma * values * infos["time_outs"].unsqueeze(1).float()
+        self._owed.append(owed)
+        return observations, rewards, dones, infos
+
+    def discount_values(self, *known: torch.Tensor) -> torch.Tensor:
+        *others, rewards = known
+        advantages: torch.Tensor = super().discount_values(*others, rewards.add_(torch.stack(self._owed)))
+        return advantages
+
     get_action_values = A2CAgent.get_action_values
     get_values = A2CAgent.get_values
     train_actor_critic = A2CAgent.train_actor_critic
