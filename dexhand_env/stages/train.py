@@ -70,7 +70,7 @@ def train(experiment: str, seed: int) -> None:
             record = first.enter_context(record_stage("train", target.record("train")))
         # Imported here, so that a missing file is reported before torch and the simulator load.
         from dexhand_env.hand.model import RIGHT_HAND_MJCF
-        from dexhand_env.rl.checkpoint import resume_point, scheduled_checkpoints
+        from dexhand_env.rl.checkpoint import checkpoint_name, resume_point, scheduled_checkpoints
         from dexhand_env.rl.console import ConsoleLog
         from dexhand_env.rl.divergence import TrainingDiverged, divergence_message
         from dexhand_env.rl.memory_check import check_memory, running_out_is_a_mistake
@@ -118,6 +118,8 @@ def train(experiment: str, seed: int) -> None:
             processes=processes.size,
         )
         if processes.is_first:
+            if resume_from is not None and resume_from.name == checkpoint_name(params.config.max_epochs):
+                print(f"already trained in {folder}; published again; remove it to train anew")
             publish(folder, target, scheduled)
 
 
