@@ -101,7 +101,7 @@ def test_an_unfinished_merge_of_the_lock_is_refused_and_without_it_all_comes_fro
     line = refused(done.snakemake(check=False))
     assert "error: dvc.lock: holds the conflict of a merge" in line
     (done.path / "dvc.lock").unlink()
-    assert done.snakemake().stages == []
+    assert done.snakemake().stages == ["plan"]  # it has no output to keep
     assert done.contents() == before
 
 
