@@ -24,7 +24,18 @@ install: $(VENV)/.installed ## create .venv with the pinned dependencies
 install-gpu: $(VENV)/.installed-gpu ## the same, with physics on NVIDIA GPUs
 install-dev: $(VENV)/.installed-dev ## the same, with what tests and checks need
 
+# Scripts in .venv name its path, so one that came along with a renamed or copied checkout is made anew.
+MADE_HERE := import os, sys; here = os.fsencode(os.path.abspath("$(VENV)")); text = open("$(VENV)/bin/pip", "rb").read()
+MADE_HERE += ; sys.exit(all(mark + here not in text for mark in (b"!", b"\"")))
+ifneq ($(wildcard $(VENV)/bin/pip),)
+ELSEWHERE := $(shell $(VENV)/bin/python -c '$(MADE_HERE)' || echo yes)
+endif
+ifeq ($(ELSEWHERE),yes)
+.PHONY: $(VENV)/bin/python $(VENV)/.installed $(VENV)/.installed-gpu $(VENV)/.installed-dev
+endif
+
 $(VENV)/bin/python:
+	$(if $(ELSEWHERE),@echo "$(VENV) was made in another folder: installing again"; rm -rf $(VENV))
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: $(PYTHON) is too old; allowed: Python 3.11 or newer, e.g. make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)

@@ -7,6 +7,9 @@ editing a comment in a config changes no text, so it starts nothing.
 
 Where times say "run" but dvc.lock knows exactly this command, these inputs and these outputs (after `dvc repro`,
 `dvc pull` or in a fresh clone), the outputs' times are set to now.
+
+A time ahead of the clock (of a machine whose clock was wrong, or of another node) says nothing, but Snakemake would
+take such a file for newer than every edit. It is set to long ago, so that the above decides.
 """
 
 from __future__ import annotations
@@ -14,18 +17,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Optional
 
 from dexhand_env.config.yaml_files import parse_yaml, read_yaml
 from dexhand_env.errors import UserError
-from dexhand_env.files import write_text
+from dexhand_env.files import write_bytes, write_text
 from workflow.plan import Plan, Stage
-from workflow.reasons import differences
+from workflow.reasons import INPUTS_ARE_NEW, differences
 
 LOCK_FILE = "dvc.lock"
 SNAKEMAKE_TIMESTAMP = ".snakemake_timestamp"
+NOT_DVCS = "results/comparison.html"  # Snakemake alone makes it, by times alone
+LONG_AGO = 10**9  # ns after 1970; not 0, which Snakemake takes for no time at all
+A_MOMENT = 10**6  # ns; more than what a time loses as a floating-point number
 
 
 def refresh(root: Path, plan: Plan) -> dict[str, list[str]]:
@@ -38,6 +45,8 @@ def refresh(root: Path, plan: Plan) -> dict[str, list[str]]:
     produced = {out for stage in stages.values() for out in outputs(stage)}
     hashes = _Hashes(root)
     lock = _read_lock(root)
+    made = {item["path"]: item.get("md5") for name in stages for item in lock.get(name, {}).get("outs", [])}
+    _forget_times_ahead([*(_stamp(root, name) for name in stages), *(root / path for path in [*produced, NOT_DVCS])])
     reasons = {}
     for names in _jobs(stages):
         job = {name: stages[name] for name in names}
@@ -46,23 +55,43 @@ def refresh(root: Path, plan: Plan) -> dict[str, list[str]]:
             params = read_params(root, stage)
             own = {path: hashes.of(path) for path in stage["deps"] if path not in produced}
             content = {"cmd": stage["cmd"], "sources": own, "params": params}
-            stamps[root / ".stage" / f"{name}.txt"] = json.dumps(content, indent=1, sort_keys=True, default=str)
+            stamps[_stamp(root, name)] = json.dumps(content, indent=1, sort_keys=True, default=str)
             sizes = {path: _size(root / path) for path in outputs(stage)}
             reasons[name] = differences(stage, params, own, sizes, lock.get(name))
+            if not reasons[name] and _read_others(stage, lock[name], made):
+                reasons[name] = [INPUTS_ARE_NEW]
         _write({stamp: text for stamp, text in stamps.items() if not _holds_text(stamp, text)})
         written = {path: root / path for stage in job.values() for path in outputs(stage)}
         read = {path for stage in job.values() for path in stage["deps"]} & produced - written.keys()
         inputs = [*stamps, *(root / path for path in read)]
         made_from_this = not any(reasons[name] for name in job) and all(path.exists() for path in inputs)
         missing = [path for path in written.values() if not path.exists()]
-        wants_to_run = not missing and written and _newest(inputs) > min(map(_time, written.values()))
+        oldest = min(map(_time, written.values())) if written and not missing else None
+        wants_to_run = oldest is not None and _newest(inputs) > oldest
         if not made_from_this and not wants_to_run and len(missing) < len(written):
             # Snakemake would leave missing what is not asked for itself: an input, or one of several outputs.
-            _write(stamps)
+            _write(stamps, after=oldest)
         elif made_from_this and wants_to_run and all(_holds(lock[name], job[name], hashes) for name in job):
             for path in written.values():
-                _touch(path)
+                _set_time(path, max(time.time_ns(), _newest(inputs)))
     return reasons
+
+
+def _stamp(root: Path, stage: str) -> Path:
+    return root / ".stage" / f"{stage}.txt"
+
+
+def _read_others(stage: Stage, entry: Stage, made: Mapping[str, Optional[str]]) -> bool:
+    """Whether the stage read other files than those that the stages before it made last, as dvc.lock has both."""
+    read = {item["path"]: item.get("md5") for item in entry.get("deps", [])}
+    return any(path in made and read.get(path) != made[path] for path in stage["deps"])
+
+
+def _forget_times_ahead(paths: Iterable[Path]) -> None:
+    now = time.time_ns()
+    for path in paths:
+        if os.path.lexists(path) and _time(path) > now:
+            _set_time(path, LONG_AGO)
 
 
 def _jobs(stages: Mapping[str, Stage]) -> list[list[str]]:
@@ -76,9 +105,12 @@ def _holds_text(path: Path, text: str) -> bool:
     return path.exists() and path.read_text(encoding="utf-8") == text
 
 
-def _write(texts: Mapping[Path, str]) -> None:
+def _write(texts: Mapping[Path, str], after: Optional[int] = None) -> None:
+    """Write stamps, with times later than ``after``: within a tick of the clock they could be equal."""
     for path, text in texts.items():
         write_text(path, text)
+        if after is not None and _time(path) <= after:
+            _set_time(path, after + A_MOMENT)
 
 
 def outputs(stage: Stage) -> list[str]:
@@ -151,19 +183,43 @@ def _read_lock(root: Path) -> dict[str, Stage]:
     return stages if isinstance(stages, dict) else {}
 
 
-def _newest(paths: list[Path]) -> float:
-    """The latest time of those that are there; at least one is."""
-    return max(_time(path) for path in paths if path.exists())
+def _newest(paths: list[Path]) -> int:
+    """The latest time of the inputs that are there; at least one is. Of a link, what it leads to counts too."""
+    return max(max(_time(path), path.stat().st_mtime_ns if path.is_symlink() else 0) for path in paths if path.exists())
 
 
-def _time(path: Path) -> float:
-    """The time that Snakemake goes by."""
+def _timed(path: Path) -> Path:
+    """The file whose time Snakemake goes by: a folder's is that of a file in it, a link's its own."""
     timestamp = path / SNAKEMAKE_TIMESTAMP
-    return (timestamp if timestamp.exists() else path).lstat().st_mtime
+    return timestamp if timestamp.exists() else path
 
 
-def _touch(path: Path) -> None:
-    os.utime(path)
-    timestamp = path / SNAKEMAKE_TIMESTAMP
-    if timestamp.exists():
-        os.utime(timestamp)
+def _time(path: Path) -> int:
+    return _timed(path).lstat().st_mtime_ns
+
+
+def _set_time(path: Path, nanoseconds: int) -> None:
+    """Set the time that Snakemake goes by, of this file alone.
+
+    An object of DVC's cache keeps its time: of a link its own is set, and what is a hard link, or somebody else's, is
+    replaced by a copy.
+
+    Raises:
+        UserError: it is somebody else's, in a folder of somebody else's.
+    """
+    file = _timed(path)
+    times = (nanoseconds, nanoseconds)
+    try:
+        try:
+            if file.is_symlink() or file.is_dir() or file.lstat().st_nlink == 1:
+                os.utime(file, ns=times, follow_symlinks=False)
+                return
+        except PermissionError:
+            if file.is_dir() and not file.is_symlink():
+                file /= SNAKEMAKE_TIMESTAMP
+        write_bytes(file, file.read_bytes() if file.exists() else b"")
+        os.utime(file, ns=times)
+    except PermissionError:
+        raise UserError(
+            str(path), "belongs to another user", "a file of yours, or a folder that you may write to"
+        ) from None

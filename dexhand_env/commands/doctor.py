@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import platform
 import shutil
@@ -9,6 +10,8 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+from dexhand_env.errors import UserError
+from dexhand_env.files import require_writable
 from dexhand_env.stages.record import available_cores, machine
 
 COMPUTE = ("torch", "mujoco", "rl-games", "numpy")
@@ -33,10 +36,69 @@ def checks() -> list[tuple[str, bool, str]]:
     found.append(("disk here", free_gb > 1, f"{free_gb:.1f} GB free"))
     found.append(("git", shutil.which("git") is not None, shutil.which("git") or "not found; DVC needs it"))
     for folder in ("results", "runs"):
-        existing = Path(folder) if os.path.lexists(folder) else Path(".")
-        writable = existing.is_dir() and os.access(existing, os.W_OK)
-        found.append((f"{folder}/", writable, "writable" if writable else "cannot be written to"))
+        found.append((f"{folder}/", *_writable(Path(folder))))
+    found.append(("cache of snakemake", *_cache()))
+    found.append(("user name", *_user()))
     return found
+
+
+def _writable(folder: Path) -> tuple[bool, str]:
+    try:
+        require_writable(folder)
+    except UserError as error:
+        return False, str(error.args[1])
+    return True, "writable"
+
+
+def _cache() -> tuple[bool, str]:
+    """Whether Snakemake can keep its own files where it does, which depends on the home folder."""
+    remedy = "run: export HOME=<a folder that you may write to>"
+    try:
+        home = Path.home()
+    except RuntimeError:
+        return False, f"user {os.getuid()} has no home folder; {remedy}"
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
+    passed, found = _writable(folder)
+    return passed, f"{folder}: {found}" if passed else f"{folder}: {found}; {remedy}"
+
+
+def _user() -> tuple[bool, str]:
+    """Whether this user has a name, which DVC writes into its locks."""
+    try:
+        return True, getpass.getuser()
+    except (KeyError, OSError):
+        return False, f"user {os.getuid()} has none, and DVC asks for one; run: export USER=me LOGNAME=me"
+
+
+def which_dvc() -> str:
+    """Which `dvc` the shell finds, and whose it is."""
+    path = shutil.which("dvc")
+    if path is None:
+        return "none on PATH; `. .venv/bin/activate` puts this project's there"
+    if b"dexhand_env.commands.dvc" in Path(path).read_bytes():
+        return f"{path} (this project's)"
+    again = "python -m pip install --no-deps --force-reinstall --editable ."
+    return (
+        f"{path} (not this project's: without its repairs, which `snakemake` has all the same; to replace it: {again})"
+    )
+
+
+def repository() -> str:
+    """Whether DVC works in this folder."""
+    if not Path(".dvc").is_dir():
+        return "none of DVC's; the pipeline runs in the folder of the Snakefile"
+    from dvc.config import Config, ConfigError
+    from dvc.scm import SCM, SCMError
+
+    try:
+        if Config(".dvc")["core"].get("no_scm"):
+            return "DVC's alone, as core.no_scm says"
+        SCM(".")
+    except ConfigError as error:
+        return " ".join(str(error).split())
+    except SCMError:
+        return "not git's; the pipeline needs `git init`, or `dvc config core.no_scm true` to work without"
+    return "git's and DVC's"
 
 
 def notes() -> list[str]:
@@ -57,8 +119,7 @@ def doctor() -> int:
     results = checks()
     for what, passed, found in results:
         print(f"{'ok     ' if passed else 'MISSING'} {what}: {found}")
-    if all(passed for _, passed, _ in results):
-        for note in notes():
-            print(f"note    {note}")
-        return 0
-    return 1
+    complete = all(passed for _, passed, _ in results)
+    for note in [f"dvc on PATH: {which_dvc()}", *([f"repository: {repository()}", *notes()] if complete else [])]:
+        print(f"note    {note}")
+    return 0 if complete else 1

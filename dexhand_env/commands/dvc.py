@@ -1,5 +1,7 @@
 """`dvc`, as an environment of this project has it: DVC 3.67, mended for killed processes, damaged files and full disks.
 
+    python -m dexhand_env.commands.dvc repro        what the rules of the pipeline call, whatever `dvc` is on PATH
+
 1. DVC writes dvc.lock and .dvc/tmp/rwlock in place, which takes 0.1 s and longer for dvc.lock. A kill in that time
    leaves half a file, and every later `dvc` refuses to start. Here both are replaced in one step.
 2. rwlock keeps the number of a killed process, and blocks for as long as any process has that number, which after a
@@ -9,8 +11,9 @@
 4. DVC takes an object of its cache for whole if it is read-only, and would put a damaged one among the results without
    a word. Here the hash is compared (once, and again when the file's time or size changes).
 5. DVC has one message a file for a full disk. Here it has one, which says what to do.
+6. `dvc repro --pull` ends where the remote cannot be reached. Here it warns, and computes what it would have pulled.
 
-pyproject.toml installs this as the script `dvc`; it takes every command and option of DVC, and changes nothing else.
+pyproject.toml installs this as the script `dvc` too; it takes every command and option of DVC.
 """
 
 from __future__ import annotations
@@ -22,15 +25,17 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 import dvc.rwlock
 import psutil
 from dvc.cli import main as dvc_main
-from dvc.exceptions import DvcException
+from dvc.exceptions import CheckoutError, CollectCacheError, DvcException
 from dvc.fs import LocalFileSystem
 from dvc.lock import LockError
+from dvc.repo import Repo
+from dvc.stage.cache import RunCacheNotSupported
 from dvc_data.hashfile.db import HashFileDB
 from dvc_data.hashfile.db.local import LocalHashFileDB
 from dvc_objects.errors import ObjectFormatError
@@ -63,6 +68,10 @@ class _DvcProcesses:
             return True
 
 
+class _Damaged(DvcException):
+    """An object of the cache was damaged and has been removed."""
+
+
 def _check_object(self: LocalHashFileDB, oid: str, check_hash: bool = True, _info: Any = None) -> Any:
     """DVC's check of a cached object, which says so where one that was whole is not; it has removed it then.
 
@@ -76,7 +85,7 @@ def _check_object(self: LocalHashFileDB, oid: str, check_hash: bool = True, _inf
         if not was_whole:
             raise
         found = f"{os.path.relpath(path)}: was damaged, so it has been removed from the cache"
-        raise DvcException(f"{found}; run the same command again, which pulls it or makes it anew") from None
+        raise _Damaged(f"{found}; run the same command again, which pulls it or makes it anew") from None
 
 
 def _full_disk(error: BaseException | None) -> OSError | None:
@@ -104,9 +113,45 @@ class _OneMessageOfAFullDisk(logging.Filter):
         return True
 
 
+class _Remote:
+    """What `dvc repro --pull` pulls from, until that fails: what is not pulled is computed."""
+
+    # DVC has an answer to the first three; the last says what to do.
+    ANSWERED = (CheckoutError, CollectCacheError, RunCacheNotSupported, _Damaged)
+
+    def __init__(self) -> None:
+        self._failed = False
+
+    def tried(self, pull: Callable[..., Any], instead: Callable[[], Any]) -> Callable[..., Any]:
+        """``pull``, and ``instead`` from the first failure on, of which it warns."""
+
+        def attempt(*arguments: Any, **options: Any) -> Any:
+            if not self._failed:
+                try:
+                    return pull(*arguments, **options)
+                except self.ANSWERED:
+                    raise
+                except Exception as error:  # every kind of remote has errors of its own
+                    if _full_disk(error):
+                        raise
+                    words = " ".join(str(error).split()) or type(error).__name__
+                    logging.getLogger("dvc").warning(
+                        "nothing can be pulled from the remote (%s); going on without it", words
+                    )
+                    self._failed = True
+            return instead()
+
+        return attempt
+
+
+def _not_pulled() -> None:
+    """What `Repo.pull` does where an object is not there: the stage then runs."""
+    raise CheckoutError([], {})
+
+
 def repair() -> None:
     """Put the repairs into the DVC that this process has imported."""
-    open_file, check_blockers = LocalFileSystem.open, dvc.rwlock._check_blockers
+    open_file, check_blockers, reproduce = LocalFileSystem.open, dvc.rwlock._check_blockers, Repo.reproduce
 
     def open_or_replace(self: LocalFileSystem, path: str, mode: str = "r", **options: Any) -> Any:
         if mode in ("w", "w+") and os.path.basename(path) in IN_ONE_STEP:
@@ -124,11 +169,19 @@ def repair() -> None:
                 f"wait for it or end it with `kill {pid}`, then run the same command again"
             ) from None
 
+    def reproduce_without_remote(self: Repo, *arguments: Any, **options: Any) -> Any:
+        remote = _Remote()
+        self.stage_cache.pull = remote.tried(self.stage_cache.pull, list)
+        self.cloud.pull = remote.tried(self.cloud.pull, list)
+        self.pull = remote.tried(self.pull, _not_pulled)
+        return reproduce(self, *arguments, **options)
+
     once = _OneMessageOfAFullDisk()
     for handler in logging.getLogger("dvc").handlers:
         handler.addFilter(once)
     LocalHashFileDB.check = _check_object  # type: ignore[method-assign]
     LocalFileSystem.open = open_or_replace
+    Repo.reproduce = reproduce_without_remote
     dvc.rwlock._check_blockers = check
     dvc.rwlock.psutil = _DvcProcesses
 
@@ -136,6 +189,7 @@ def repair() -> None:
 def main() -> int:
     """Run DVC on the command line's arguments; returns its exit code."""
     repair()
+    os.environ.pop("PYTHONSAFEPATH", None)  # stages are modules of the folder that they run in
     return int(dvc_main())
 
 

@@ -79,7 +79,7 @@ def train(experiment: str, seed: int) -> None:
             files = experiment_files(experiment, section["task"])
             record = first.enter_context(record_stage("train", target.record("train"), files))
         # Imported here, so that a missing file is reported before torch and the simulator load.
-        from dexhand_env.rl.checkpoint import resume_point, scheduled_checkpoints
+        from dexhand_env.rl.checkpoint import checkpoint_name, resume_point, scheduled_checkpoints
         from dexhand_env.rl.console import ConsoleLog
         from dexhand_env.rl.divergence import TrainingDiverged, divergence_message
         from dexhand_env.rl.memory_check import check_memory, running_out_is_a_mistake
@@ -127,6 +127,8 @@ def train(experiment: str, seed: int) -> None:
             processes=processes.size,
         )
         if processes.is_first:
+            if resume_from is not None and resume_from.name == checkpoint_name(params.config.max_epochs):
+                print(f"already trained in {folder}; published again; remove it to train anew")
             publish(folder, target, scheduled)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from importlib import metadata
@@ -126,3 +127,34 @@ def test_a_damaged_object_of_the_cache_is_named_and_the_next_run_makes_it_anew(r
     assert lines[0].endswith("run the same command again, which pulls it or makes it anew")
     dvc(repository, "repro")
     assert (repository / "out").read_text() == cached.read_text() == "text"
+
+
+@pytest.mark.parametrize(
+    "remote",
+    [
+        pytest.param("ssh://me@127.0.0.1:1/x", id="refused"),
+        pytest.param("s3://bucket/x", id="an extra that is not installed"),
+        pytest.param("/proc/nowhere", id="a folder that is not there"),
+        pytest.param("http://127.0.0.1:1/x", id="http"),
+    ],
+)
+def test_a_remote_out_of_reach_is_a_warning_and_the_stage_runs(repository: Path, remote: str) -> None:
+    dvc(repository, "remote", "add", "--default", "store", remote)
+    (repository / "in").write_text("other")
+    told = dvc(repository, "repro", "--pull")
+    assert "Running stage 'copy'" in told
+    assert "WARNING: " in told or remote.startswith("/")
+    assert told.count("going on without it") <= 1
+    assert (repository / "out").read_text() == "other"
+    # The same where only the output is missing, from here and from the cache.
+    (repository / "out").unlink()
+    shutil.rmtree(repository / ".dvc/cache")
+    dvc(repository, "repro", "--pull")
+    assert (repository / "out").read_text() == "other"
+
+
+def test_who_asks_for_the_remote_alone_is_told_that_it_is_out_of_reach(repository: Path) -> None:
+    dvc(repository, "remote", "add", "--default", "store", "ssh://me@127.0.0.1:1/x")
+    (repository / "out").unlink()
+    shutil.rmtree(repository / ".dvc/cache")
+    assert "Connect call failed" in dvc(repository, "pull", code=1)

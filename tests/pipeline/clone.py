@@ -17,6 +17,20 @@ TRACER = Path(__file__).with_name("tracer")
 TOOLS = ("snakemake", "dvc")
 UP_TO_DATE = "Data and pipelines are up to date."
 NOTHING = "Nothing to be done"
+# Runs a command as a user without name or home, who may read everything: this Python may lie in somebody's home folder.
+READ = [f"--{kind}=+dac_read_search" for kind in ("inh-caps", "ambient-caps", "bounding-set")]
+ANOTHER_USER = [
+    "setpriv",
+    "--reuid=12345",
+    "--regid=12345",
+    "--clear-groups",
+    *READ,
+    "env",
+    "-u",
+    "USER",
+    "-u",
+    "LOGNAME",
+]
 JOB = re.compile(r"^Job \d+: (.*)$", re.MULTILINE)
 
 

@@ -1,4 +1,7 @@
-"""A real SLURM cluster of one node on this machine, with one make-believe GPU. Needs root, slurm-wlm and munge."""
+"""A real SLURM cluster of one node on this machine, with one make-believe GPU. Needs root, slurm-wlm and munge.
+
+The node says that it has as many cores and as much memory as the jobs of profiles/slurm ask for.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import psutil
 
 CONFIGURATION = """\
 ClusterName=test
@@ -38,8 +39,10 @@ ReturnToService=2
 MinJobAge=86400
 KillWait=3
 GresTypes=gpu
-NodeName={host} NodeAddr=127.0.0.1 CPUs={cores} RealMemory={megabytes} Gres=gpu:1
-PartitionName=main Nodes=ALL Default=YES
+SlurmdParameters=config_overrides
+NodeName={host} NodeAddr=127.0.0.1 CPUs=8 RealMemory=16000 Gres=gpu:1
+PartitionName=cpu Nodes=ALL Default=YES
+PartitionName=gpu Nodes=ALL
 """
 # Where every SLURM command looks by itself; the executor takes variables such as SLURM_CONF from its jobs.
 PLACE = Path("/etc/slurm")
@@ -86,9 +89,8 @@ def one_node_cluster(folder: Path) -> Iterator[Cluster]:
     key = folder / "munge.key"
     key.write_bytes(os.urandom(1024))
     key.chmod(0o600)
-    settings = {"host": socket.gethostname().partition(".")[0], "folder": folder, "cores": os.cpu_count()}
+    settings = {"host": socket.gethostname().partition(".")[0], "folder": folder}
     settings |= {"controller_port": _free_port(), "node_port": _free_port()}
-    settings["megabytes"] = psutil.virtual_memory().total // 2**20 * 9 // 10
     files = [PLACE / "slurm.conf", PLACE / "gres.conf"]
     for file in files:
         assert not file.exists(), f"{file}: this machine has a SLURM of its own"

@@ -142,11 +142,12 @@ def kill(clone: Clone, plan: Kill, seconds: float) -> str | None:
 
 def _victim(clone: Clone, tool: int, plan: Kill) -> psutil.Process:
     """The process to kill; between two processes of the wanted kind, the tool itself."""
-    marks = {"dvc": "/dvc ", "stage": "-m dexhand_env.stages." if plan.stage != "plan" else "-m workflow.plan"}
+    dvc = "dexhand_env.commands.dvc " if plan.tool == "snakemake" else "/dvc "
+    marks = {"dvc": dvc, "stage": "-m dexhand_env.stages." if plan.stage != "plan" else "-m workflow.plan"}
     if plan.target in marks:
         for process in processes(clone):
-            command = " ".join(process.cmdline())
-            if marks[plan.target] in command and "python" in command:
+            program, *words = process.cmdline() or [""]
+            if "python" in program and marks[plan.target] in " ".join([program, *words]):  # not the shell around it
                 return process
     return psutil.Process(tool)
 

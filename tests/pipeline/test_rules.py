@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import yaml
 
 from .clone import ROOT, Clone, Run
@@ -50,6 +51,30 @@ def test_the_seeds_of_an_experiment_share_the_cores_out(fresh: Callable[[str], C
         planned = clone.run("snakemake", "--cores", "6", "-n", "-p", *more).output
         given = {name: threads for threads, name in re.findall(r"DEXHAND_THREADS=(\d) .* train-(\w+)-1", planned)}
         assert given == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ([], {"train": "720", "select": "30", "evaluate": "30", "report": "30"}),
+        (
+            ["--default-resources", "slurm_account=me"],
+            {"train": "720", "select": "30", "evaluate": "30", "report": "30"},
+        ),
+        (["--set-resources", "evaluate:runtime=9", "--set-threads", "train=2"], {"train": "720", "evaluate": "9"}),
+    ],
+)
+def test_a_job_has_its_time_and_memory_whatever_options_a_cluster_needs(
+    fresh: Callable[[str], Clone], options: list[str], expected: dict[str, str]
+) -> None:
+    clone = fresh("Tiny: [1]\n")
+    # Where a job has a message, Snakemake prints nothing else of it.
+    for file in clone.path.glob("workflow/rules/*.smk"):
+        file.write_text(re.sub(r"    message:\n.*\n", "", file.read_text("utf-8")), encoding="utf-8")
+    planned = clone.run("snakemake", "-n", *options).output
+    jobs = dict(re.findall(r"^rule (\w+):\n((?:    .*\n)*)", planned, re.MULTILINE))
+    for rule, minutes in expected.items():
+        assert {f"runtime={minutes}", "mem_mb=4000"} <= set(re.findall(r"\w+=\w+", jobs[rule]))
 
 
 def test_the_root_snakefile_is_short() -> None:

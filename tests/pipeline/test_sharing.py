@@ -93,6 +93,25 @@ def test_a_clone_gets_the_results_over_ssh(done: Clone, tmp_path: Path) -> None:
         share(done, tmp_path, ["snakemake"])
 
 
+def test_a_remote_out_of_reach_is_a_warning(done: Clone) -> None:
+    done.dvc("remote", "add", "--default", "store", "ssh://me@127.0.0.1:1/x")
+    done.edit("configs/Tiny.yaml", "success_goal: 0.5", "success_goal: 0.6")
+    run = done.snakemake()
+    assert run.stages == ["check-Tiny", "report-Tiny", "validate-Tiny-report"]
+    assert "WARNING: nothing can be pulled from the remote" in run.output
+
+
+def test_a_remote_of_the_users_own_settings_is_pulled_from(done: Clone, tmp_path: Path) -> None:
+    settings = {"XDG_CONFIG_HOME": str(tmp_path / "settings")}
+    done.run("dvc", "remote", "add", "--global", "--default", "store", str(tmp_path / "store"), check=True, **settings)
+    commit(done)
+    done.run("dvc", "push", "--run-cache", check=True, **settings)
+    done.git("clone", "--quiet", str(done.path), str(tmp_path / "theirs"))
+    clone = Clone(tmp_path / "theirs", tmp_path / "theirs-trace")
+    assert clone.run("snakemake", "--cores", "1", check=True, **settings).stages == []
+    assert (clone.path / REPORT).read_bytes() == (done.path / REPORT).read_bytes()
+
+
 def test_an_older_result_comes_from_the_remote(done: Clone, tmp_path: Path) -> None:
     """What was committed before travels too: going back to an earlier config tests nothing anew."""
     done.dvc("remote", "add", "--default", "store", str(tmp_path / "store"))

@@ -10,9 +10,10 @@ from workflow.commands import prefer_own_environment, prepare, reproduce_command
 from workflow.reasons import explain
 
 prefer_own_environment()
-PREPARED = prepare(ROOT)
+PREPARED = prepare(ROOT, config)
 SEEDS, REASONS = PREPARED.seeds, PREPARED.reasons
 REPRODUCE = reproduce_command(ROOT)
+CORES_OF_A_CLUSTER_JOB = 4
 TRAIN_ON_GPUS = f"DEXHAND_GPUS={{resources.gpu}} {REPRODUCE}"
 
 
@@ -38,5 +39,7 @@ def gpus_of_training(wildcards):
 
 
 def share_of_cores(wildcards):
-    """All cores, shared out among the experiment's seeds, which run side by side."""
-    return max((workflow.cores or 1) // len(SEEDS[wildcards.experiment]), 1)
+    """All cores, shared out among the experiment's seeds, which run side by side; on a cluster each has a node's own."""
+    if workflow.remote_exec or not workflow.local_exec:
+        return CORES_OF_A_CLUSTER_JOB
+    return max(workflow.cores // len(SEEDS[wildcards.experiment]), 1)

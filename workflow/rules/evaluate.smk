@@ -15,6 +15,9 @@ rule evaluate:
     conda:
         "../envs/dexhand.yaml"
     threads: share_of_cores
+    resources:
+        mem_mb=4000,
+        runtime=30,
     params:
         stages="evaluate-{experiment}-{seed}",
         why=explain(REASONS, "evaluate-{experiment}-{seed}"),

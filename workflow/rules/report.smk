@@ -23,6 +23,9 @@ rule report:
         "logs/report-{experiment}.log",
     conda:
         "../envs/dexhand.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
     params:
         stages="report-{experiment} check-{experiment}",
         why=explain(REASONS, "report-{experiment}", "check-{experiment}"),

@@ -13,6 +13,9 @@ rule select:
     conda:
         "../envs/dexhand.yaml"
     threads: share_of_cores
+    resources:
+        mem_mb=4000,
+        runtime=30,
     params:
         stages="select-{experiment}-{seed}",
         why=explain(REASONS, "select-{experiment}-{seed}"),

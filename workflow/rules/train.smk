@@ -14,6 +14,8 @@ rule train:
     threads: share_of_cores
     resources:
         gpu=gpus_of_training,
+        mem_mb=4000,
+        runtime=720,
     params:
         stages="train-{experiment}-{seed}",
         why=explain(REASONS, "train-{experiment}-{seed}"),
