@@ -73,7 +73,9 @@ def train(
     graphics_device_id: Annotated[int, _in_panel(ENVIRONMENT, "Graphics device ID.", min=0)] = 0,
     headless: Annotated[bool, _in_panel(ENVIRONMENT, "Run without visualization.", "--headless")] = False,
     viewer_port: ViewerPort = None,
-    threads: Annotated[int, _in_panel(ENVIRONMENT, "CPU threads; 0 uses DEXHAND_THREADS, else all.", min=0)] = 0,
+    threads: Annotated[
+        int, _in_panel(ENVIRONMENT, "CPU threads; 0 uses DEXHAND_THREADS, else all.", min=0, max=4096)
+    ] = 0,
     train_config: Annotated[
         Optional[str],
         _in_panel(TRAINING, "Training configuration file.", show_default="dexhand_env/cfg/train/<Task>PPO.yaml"),

@@ -197,7 +197,7 @@ def _devices(options: TrainOptions, backend: str, processes: Processes, notices:
     if reason is not None:
         notices.append(f"physics on the CPU: {reason}")
     kind, _, index = options.rl_device.partition(":")
-    if options.rl_device not in ("auto", "cpu", "cuda") and not (kind == "cuda" and index.isdigit()):
+    if options.rl_device not in ("auto", "cpu", "cuda") and not (kind == "cuda" and index.isdecimal()):
         raise UserError("--rl-device", f"found {options.rl_device!r}", "auto, cpu, cuda, cuda:0, cuda:1, ...")
     rl_device = sim_device if options.rl_device == "auto" else options.rl_device
     if options.rl_device == "auto" and sim_device == "cpu":

@@ -64,8 +64,7 @@ def repeating_command(run: ResolvedRun, values: Mapping[str, Any]) -> str:
         run: what trains.
         values: those of its ``RunArguments``.
     """
-    processes = values["processes"]
-    words = ["torchrun", f"--nproc_per_node={processes}", "train.py"] if processes > 1 else ["python", "train.py"]
+    words = _program(values["processes"])
     for name in ("task", *REMEMBERED):
         value = values[name]
         option = "--" + name.replace("_", "-")
@@ -81,6 +80,14 @@ def repeating_command(run: ResolvedRun, values: Mapping[str, Any]) -> str:
         if origin is not None:  # its values would count where the command says nothing
             changes = sorted({*changes, *changed_values(origin.arguments.task_config, values["task_config"])})
     return shlex.join([*words, *changes])
+
+
+def _program(processes: int) -> list[str]:
+    """What trains: train.py where it lies in the current folder, the installed command elsewhere."""
+    launcher = ["torchrun", f"--nproc_per_node={processes}"] if processes > 1 else []
+    if Path("train.py").is_file():
+        return [*(launcher or ["python"]), "train.py"]
+    return [*launcher, *(["--no-python"] if launcher else []), "dexhand", "train"]
 
 
 def changed_values(base: Mapping[str, Any], values: Mapping[str, Any], prefix: str = "") -> list[str]:

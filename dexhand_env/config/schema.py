@@ -33,6 +33,9 @@ class Section(BaseModel):
         return self.model_dump(mode="json", by_alias=True)
 
 
+#: Seeds are whole numbers from 0 to one less than this.
+SEED_LIMIT = 2**31
+
 #: More names than this are not listed in an error, where the nearest one is known.
 MANY = 14
 

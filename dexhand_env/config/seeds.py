@@ -12,11 +12,10 @@ from typing import Dict, List, Sequence, Tuple
 from pydantic import Field, model_validator
 
 from dexhand_env.config.layers import KeyPath, Layer, Stack
-from dexhand_env.config.schema import Section, problem, shown
+from dexhand_env.config.schema import SEED_LIMIT, Section, problem, shown
 from dexhand_env.config.yaml_files import read_yaml
 from dexhand_env.errors import UserError
 
-SEED_LIMIT = 2**31
 EXPERIMENTS_FILE = "experiments.yaml"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,79}")
 

@@ -125,6 +125,6 @@ def join_processes(timeout_s: float = TIMEOUT_S) -> Processes:
 
 def _number(name: str, default: int) -> int:
     text = os.environ.get(name) or str(default)
-    if not text.isdigit():
+    if not text.isdecimal():
         raise UserError(name, f"found {text!r}", "a number, as torchrun sets it")
     return int(text)

@@ -6,7 +6,7 @@ import hashlib
 import os
 from typing import MutableMapping
 
-from dexhand_env.config.seeds import SEED_LIMIT
+from dexhand_env.config.schema import SEED_LIMIT
 from dexhand_env.errors import UserError
 
 CUBLAS = "CUBLAS_WORKSPACE_CONFIG"

@@ -115,7 +115,7 @@ def check_backend(backend: str, device: str) -> None:
     if backend not in BACKENDS:
         raise UserError("sim.backend", f"{backend} is not part of this version", ", ".join(BACKENDS))
     kind, _, index = device.partition(":")
-    if device != "cpu" and not (kind == "cuda" and index.isdigit()):
+    if device != "cpu" and not (kind == "cuda" and index.isdecimal()):
         raise UserError("--sim-device", f"found {device!r}", DEVICES)
     if device != "cpu" and backend == "mujoco":
         raise UserError("--sim-device", f"{device}: sim.backend mujoco steps physics on the CPU", "auto, cpu")

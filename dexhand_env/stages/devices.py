@@ -31,7 +31,7 @@ def training_gpus(task: TaskConfig, where: str) -> int:
     if task.sim.backend != "mujoco_warp":
         return 0
     text = os.environ.get(GPUS_VARIABLE) or "1"
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise UserError(GPUS_VARIABLE, f"found {text!r}", "a number of GPUs, 1 or more")
     reason = why_no_warp(find_driver(), int(text) - 1, warp_installed())
     if reason is not None:

@@ -20,6 +20,7 @@ from dexhand_env.stages.repository import checkout, loaded_sources
 from dexhand_env.stages.versions import COMPUTE_LOCK, computing_versions
 
 THREADS_VARIABLE = "DEXHAND_THREADS"
+MOST_THREADS = 4096
 
 
 def available_cores() -> int:
@@ -39,8 +40,8 @@ def given_threads(processes: int = 1) -> int:
     text = os.environ.get(THREADS_VARIABLE, "")
     if not text:
         return max(available_cores() // processes, 1)
-    if not text.isdigit() or int(text) < 1:
-        raise UserError(THREADS_VARIABLE, f"found {text!r}", "a number of threads, 1 or more")
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_THREADS:
+        raise UserError(THREADS_VARIABLE, f"found {text!r}", f"a number of threads, 1 to {MOST_THREADS}")
     return int(text)
 
 

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dexhand_env.config.seeds import SEED_LIMIT
+from dexhand_env.config.schema import SEED_LIMIT
 from dexhand_env.env.randomness import TrainingRandomness
 from dexhand_env.errors import UserError
 from dexhand_env.rl.distributed import Processes

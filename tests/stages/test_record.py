@@ -57,7 +57,7 @@ def test_without_a_number_of_threads_all_cores_are_used(monkeypatch: pytest.Monk
     assert given_threads() == 5
 
 
-@pytest.mark.parametrize("text", ["0", "-3", "two", "1.5"])
+@pytest.mark.parametrize("text", ["0", "-3", "two", "1.5", "²", "1000000"])
 def test_a_number_of_threads_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("DEXHAND_THREADS", text)
     with pytest.raises(UserError, match=f"DEXHAND_THREADS: found '{text}'; allowed: a number of threads"):
