@@ -98,6 +98,7 @@ def test_basic_training_writes_the_output_structure(clone: Path) -> None:
         path.name for path in (run / "nn").iterdir()
     }
     assert "4 iterations, 65536 frames" in printed
+    assert "command: python train.py --task BaseTask" in (run / "args.yaml").read_text(encoding="utf-8")
     last = next(line for line in reversed(printed.splitlines()) if line.startswith("iteration "))
     for statistic in (
         "average reward",

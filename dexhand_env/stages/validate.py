@@ -31,13 +31,13 @@ def validate(experiment: str, section: str, root: Path = Path(".")) -> Path:
     document = loaded.section(section)
     _try_out(loaded, section)
     text = json.dumps(document, indent=2, sort_keys=True, allow_nan=False) + "\n"
-    for notice in loaded.notices:
-        print(f"{experiment}: {notice}", file=sys.stderr)
     target = root / "results" / experiment / "config" / f"{section}.json"
     try:
         write_text(target, text)
     except OSError as error:
         raise UserError(shown_path(target), f"cannot be written ({error.strerror})", "a writable folder") from error
+    for notice in loaded.notices:
+        print(f"{experiment}: {notice}", file=sys.stderr)
     return target
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import tomllib
 
+LIMIT_S = 900
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -27,7 +28,10 @@ def shell(folder: Path, command: str) -> subprocess.CompletedProcess[str]:
 
 def _run(folder: Path, command: list[str], python_path: list[Path]) -> subprocess.CompletedProcess[str]:
     environment = _environment(python_path)
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    # A program that should have been refused, and trains instead, must not stop the other tests.
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=LIMIT_S
+    )
 
 
 def _environment(python_path: list[Path]) -> dict[str, str]:

@@ -92,8 +92,8 @@ def test_a_run_goes_on_under_its_own_name_too(folder: Path) -> None:
 
 def test_the_recorded_command_makes_the_same_run_again(folder: Path) -> None:
     args = yaml.safe_load((folder / "runs" / "straight" / "args.yaml").read_text(encoding="utf-8"))
-    program, script, *options = shlex.split(args["command"])
-    assert (program, script) == ("python", "train.py")
+    program, command, *options = shlex.split(args["command"])
+    assert (program, command) == ("dexhand", "train")
     result = train(folder, *options, "--experiment-name", "again")
     assert (result.returncode, result.stderr) == (0, "")
     assert checkpoint(folder, "again", 4).read_bytes() == checkpoint(folder, "straight", 4).read_bytes()

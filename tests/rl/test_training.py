@@ -136,6 +136,9 @@ def test_time_goes_on_where_it_was(tmp_path: Path) -> None:
 def test_an_interrupted_run_ends_its_iteration_and_can_go_on(
     straight: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
+    if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:  # these tests run under nohup
+        signal.signal(number, signal.SIG_DFL)
+
     def interrupt(row: Dict[str, float], agent: DexHandAgent) -> None:
         if row["iteration"] == 2:
             os.kill(os.getpid(), number)
