@@ -1,4 +1,4 @@
-"""Physical parameters that a restored state brought along, and that end with the episodes that had them."""
+"""Resets physical parameters that a restored state brought along when the episodes that had them end."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class OwnParameters:
         self._sim = sim
         self._own = sim.parameters
         self._undrawn = [name for name in NAMES if name not in drawn]
-        self._astray: Optional[WorldParameters] = None
+        self._restored: Optional[WorldParameters] = None
 
     def compare(self) -> None:
-        """Note which parameters are not the scene's own in some world; a GPU is waited for."""
+        """Note which parameters are not the scene's own in some world; this synchronises with a GPU."""
         now = self._sim.parameters
         names = [name for name in self._undrawn if not torch.equal(getattr(now, name), getattr(self._own, name))]
-        self._astray = WorldParameters(**{name: getattr(self._own, name) for name in names}) if names else None
+        self._restored = WorldParameters(**{name: getattr(self._own, name) for name in names}) if names else None
 
     def put_back(self, worlds: torch.Tensor) -> None:
-        """Call for worlds that begin an episode, (num_envs,) bool; a GPU is not waited for."""
-        if self._astray is not None:
-            self._sim.set_parameters(worlds, self._astray)
+        """Call for worlds that begin an episode, (num_envs,) bool; never synchronises with a GPU."""
+        if self._restored is not None:
+            self._sim.set_parameters(worlds, self._restored)

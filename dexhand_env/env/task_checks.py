@@ -21,7 +21,7 @@ from dexhand_env.sim.scene import Scene
 
 # Columns of the episode table, the reader's number of the training among them, beside which a task's metrics stand.
 TABLE_COLUMNS = ("condition", "episode", "seed", "success", "outcome", "return", "length_steps", "train_seed")
-# What a replay adds to the name of a failure: with both names its arrays could not be told apart.
+# What a replay adds to the name of a failure: with both names two of its arrays would have one name.
 REPLAY_PARTS = ("_goal", "_target")
 # A name that can stand in dotted keys, in columns and in TensorBoard's tags as it is.
 NAME = re.compile(r"[^\W\d][\w-]*")

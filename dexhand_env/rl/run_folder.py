@@ -1,4 +1,4 @@
-"""The folder of a training run: one program trains in it, and checkpoints of a course that was given up leave it."""
+"""The folder of a training run: one program trains in it, and abandoned checkpoints leave it."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def new_folder(wanted: Path) -> Iterator[Path]:
 
 
 def set_aside(folder: Path, iteration: int, same_returns: bool) -> None:
-    """Move checkpoints that training will not lead to again into a run folder of their own, ``abandoned_<n>``.
+    """Move checkpoints that this training no longer leads to into a run folder of their own, ``abandoned_<n>``.
 
-    These are the numbered ones after ``iteration``, and the best one where it is not of the course that goes on. The
-    records of the run as it was are copied with them, so that the abandoned course can be tested and gone on with.
+    These are the numbered ones after ``iteration``, and the best one where it is not of the resumed training.
+    The records of the run as it was are copied with them, so that the abandoned part can be tested and resumed.
 
     Args:
         folder: the run folder.
-        iteration: training has gone on from here; 0 for one that began anew.
+        iteration: where training resumes; 0 for one that starts from scratch.
         same_returns: whether returns before and after mean the same; otherwise no earlier checkpoint can be the best.
     """
     from dexhand_env.rl.checkpoint import BEST, good_iteration, numbered_checkpoints

@@ -53,6 +53,6 @@ class TimeLimits:
         for observations, timed_out, part in zip(
             self._observations, self._timed_out.split(self._stretch), found.split(self._stretch)
         ):
-            if timed_out.device.type != "cpu" or bool(timed_out.any()):  # a GPU would have to be waited for to know
+            if timed_out.device.type != "cpu" or bool(timed_out.any()):  # on a GPU asking would synchronise
                 part.copy_(torch.where(timed_out, value(observations), part))
         return found
