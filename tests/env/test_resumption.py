@@ -88,8 +88,8 @@ def test_a_training_that_goes_on_otherwise_can_be_interrupted_too() -> None:
 def test_nothing_is_put_back_where_the_configuration_is_the_same() -> None:
     randomised = {key: ranges[0] for key, ranges in DRAWN.items()}
     env = training_env(4, 1, grasp(randomised))
-    assert resumed(env, grasp(randomised))._own_parameters._astray is None
-    assert resumed(training_env(4, 1, grasp({})), grasp({}))._own_parameters._astray is None
+    assert resumed(env, grasp(randomised))._own_parameters._restored is None
+    assert resumed(training_env(4, 1, grasp({})), grasp({}))._own_parameters._restored is None
 
 
 delays = st.none() | st.tuples(st.integers(0, 5), st.integers(0, 5)).map(sorted)
