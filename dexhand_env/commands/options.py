@@ -150,6 +150,8 @@ def _remembered(options: TrainOptions, earlier: RecordedRun) -> TrainOptions:
     """The options, with those of the earlier run where the command line leaves them open."""
     recorded = earlier.arguments
     names = [] if options.test else [name for name in REMEMBERED if name not in options.typed]
+    if options.train_config or any(item.startswith("params.config.max_epochs=") for item in options.overrides):
+        names = [name for name in names if name != "max_iterations"]  # the number that was typed there counts
     if "task" not in options.typed:
         if is_file(recorded.task):  # a run folder may come from anywhere, and executes nothing
             found = f"left out, but {earlier.folder} was trained for a task in a file"

@@ -11,9 +11,11 @@ from typing import Any
 from dexhand_env.commands.options import ResolvedRun
 from dexhand_env.commands.recorded_run import REMEMBERED, recorded_run
 from dexhand_env.config.ppo import PPOParams, load_ppo
+from dexhand_env.config.registrations import PACKAGE
 from dexhand_env.config.registry import find_task, load_task
 from dexhand_env.rl.run_folder import TRAIN_CONFIG_FILE
 
+TRAIN_SCRIPT = PACKAGE.parent / "train.py"
 # What must be equal in args.yaml for a resumption to be the same training; the task's configuration too.
 DECIDING = ("num_envs", "processes", "threads", "torch_deterministic", "used_sim_device", "used_rl_device")
 
@@ -85,7 +87,7 @@ def repeating_command(run: ResolvedRun, values: Mapping[str, Any]) -> str:
 def _program(processes: int) -> list[str]:
     """What trains: train.py where it lies in the current folder, the installed command elsewhere."""
     launcher = ["torchrun", f"--nproc_per_node={processes}"] if processes > 1 else []
-    if Path("train.py").is_file():
+    if Path("train.py").resolve() == TRAIN_SCRIPT:
         return [*(launcher or ["python"]), "train.py"]
     return [*launcher, *(["--no-python"] if launcher else []), "dexhand", "train"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from dataclasses import dataclass
 from importlib import import_module
@@ -69,16 +70,24 @@ class TaskEntry:
             UserError: a file that the schema names is not there.
         """
         imported = imported_files((self.source, self.schema), known)
-        return sorted({*imported, *self.loaded, *self._data()} - {self.source, self.schema})
+        return sorted(
+            {*imported, *self.loaded, *data_files(self.config_class, self.source)} - {self.source, self.schema}
+        )
 
-    def _data(self) -> Iterator[Path]:
-        names = self.config_class.FILES
-        for name in [names] if isinstance(names, str) else names:
-            path = (self.source.parent / name).resolve()
-            if not path.exists():
-                where = f"{shown_path(self.schema)}: {self.config_class.__name__}.FILES"
-                raise UserError(where, f"{name} is not there", f"a file or folder, seen from {shown_path(self.source)}")
-            yield from (file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+
+def data_files(config_class: Type[TaskConfig], source: Path) -> Iterator[Path]:
+    """The files that a task's schema names (``FILES``), as seen from its source.
+
+    Raises:
+        UserError: one that is not there.
+    """
+    names = config_class.FILES
+    for name in [names] if isinstance(names, str) else names:
+        path = (source.parent / name).resolve()
+        if not path.exists():
+            where = f"{shown_path(inspect.getfile(config_class))}: {config_class.__name__}.FILES"
+            raise UserError(where, f"{name} is not there", f"a file or folder, seen from {shown_path(source)}")
+        yield from sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
 
 
 def find_task(reference: str, where: str = "--task") -> TaskEntry:

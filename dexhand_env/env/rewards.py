@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Dict, Mapping, Sequence
 
 import torch
@@ -90,4 +91,6 @@ class RewardSum:
             name: self._weights[name] * term if self._weights[name] else torch.zeros_like(term)
             for name, term in raw.items()
         }
-        return RewardTerms(raw, weighted, torch.stack(tuple(weighted.values())).sum(dim=0).to(torch.float32))
+        # One after another: the order in which sum() adds the terms depends on the number of worlds.
+        total = functools.reduce(torch.add, weighted.values())
+        return RewardTerms(raw, weighted, total.to(torch.float32))

@@ -7,6 +7,7 @@ import io
 from pathlib import Path
 from typing import Dict, List, Optional
 
+from dexhand_env.errors import UserError
 from dexhand_env.files import write_text
 
 
@@ -28,7 +29,10 @@ class History:
         if last_iteration and source.is_file():
             with source.open(newline="", encoding="utf-8") as stream:
                 rows = list(csv.DictReader(stream))
-            self._rows = [row for row in rows if int(row["iteration"]) <= last_iteration]
+            try:
+                self._rows = [row for row in rows if int(row["iteration"]) <= last_iteration]
+            except (KeyError, TypeError, ValueError) as error:
+                raise UserError(str(source), "is no learning curve", "a history.csv as train.py writes it") from error
 
     def latest(self, column: str) -> float:
         """A number of the last row; 0 where there is none."""

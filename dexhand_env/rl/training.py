@@ -16,8 +16,8 @@ import torch
 
 from dexhand_env.config.imports import imported_files
 from dexhand_env.config.physics import Physics
-from dexhand_env.config.registrations import PACKAGE
-from dexhand_env.config.registry import registration
+from dexhand_env.config.registrations import PACKAGE, loaded_with
+from dexhand_env.config.registry import data_files, registration
 from dexhand_env.env.interface import PolicyInterface, first_difference
 from dexhand_env.env.randomness import TrainingRandomness
 from dexhand_env.env.vec_env import Watcher
@@ -67,9 +67,10 @@ class TrainingSpec:
         """A digest of what decides an episode's return: the task's configuration, its code, and physics."""
         task = {key: value for key, value in self.task.record().items() if key != "sim"}
         digest = hashlib.sha256(json.dumps([task, self.physics.record()], sort_keys=True).encode())
-        source = registration(self.task.task).source
-        imported = imported_files([source], PACKAGE.rglob("*.py"))
-        for file in (source, *(file for file in imported if PACKAGE not in file.parents)):
+        entry = registration(self.task.task)
+        imported = imported_files([entry.source], PACKAGE.rglob("*.py"))
+        own = {file for file in (*imported, *loaded_with(entry.module)) if PACKAGE not in file.parents}
+        for file in (entry.source, *sorted(own), *data_files(entry.config_class, entry.source)):
             digest.update(file.read_bytes())
         return digest.hexdigest()
 
@@ -246,7 +247,8 @@ def run_training(
         agent = processes.agree(prepare)
         agent.open_folder()
         on_start()
-        earlier = None if resume_from is None else resume_from.parent.with_name(HISTORY)
+        in_a_run = resume_from is not None and resume_from.resolve().parent.name == "nn"
+        earlier = resume_from.resolve().parent.with_name(HISTORY) if resume_from is not None and in_a_run else None
         return _run(agent, folder, earlier, on_iteration, processes, watcher or Watcher())
 
 

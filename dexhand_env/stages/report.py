@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,12 +29,12 @@ PAGE = "report.html"
 SECTIONS = {"train": ("train",), "select": ("selection",), "evaluate": ("evaluation",)}
 
 
-def write_report(folder: Path, code: PageCode | None = None) -> list[Missing]:
+def write_report(folder: Path, page_code: Callable[[], PageCode | None] = lambda: None) -> list[Missing]:
     """Write report.html into the experiment's results ``folder``, and evaluation.json where every seed was tested.
 
     Args:
         folder: results/<Experiment>.
-        code: the code that does this; None where it is of no known commit.
+        page_code: the code that does this, asked for once all of it is loaded; None where it is of no known commit.
 
     Returns:
         what is missing or damaged, which the page says too.
@@ -54,7 +54,7 @@ def write_report(folder: Path, code: PageCode | None = None) -> list[Missing]:
     joined, variants = join_conditions(results), join_variants(results)
     replays = shown_replays(results)
     scenes = record_scenes(replays, visual_meshes(replays.side), body_names(replays.side)) if replays else []
-    page = render_page(results, joined, variants, scenes, code)
+    page = render_page(results, joined, variants, scenes, page_code())
     if results.is_tested:
         write_json(folder / "evaluation.json", joined_evaluation(results, joined, variants))
     else:  # an earlier one says of a whole what the page says of a part
@@ -108,7 +108,7 @@ def report_stage(folder: Path) -> bool:
     """
     files = experiment_files(folder.name)
     with record_stage("report", folder / "stages" / "report.json", files):
-        missing = write_report(folder, page_code(folder.name))
+        missing = write_report(folder, lambda: page_code(folder.name))
     for each in missing:
         print(each, file=sys.stderr)
     print(folder / PAGE)

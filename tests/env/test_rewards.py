@@ -43,6 +43,24 @@ def test_the_reward_is_the_weighted_sum(number: float, constant: float, action_r
     assert torch.equal(step.rewards, step.terms.total)
 
 
+@settings(max_examples=20)
+@given(count=st.integers(5, 12), worlds=st.integers(1, 40), seed=st.integers(0, 1000))
+def test_a_worlds_sum_has_the_same_bits_in_any_company(count: int, worlds: int, seed: int) -> None:
+    """The order of a sum over terms may not depend on the number of worlds."""
+    values = torch.randn(count, worlds, generator=torch.Generator().manual_seed(seed))
+
+    class Many(ScriptedTask):
+        def compute_task_rewards(self) -> Dict[str, torch.Tensor]:
+            chosen = values[:, : self.num_envs]
+            return {f"term_{index}": chosen[index] for index in range(count)}
+
+    def totals(number: int) -> torch.Tensor:
+        env = build(Many, task_config({f"term_{index}": 0.7 for index in range(count)}), num_envs=number)
+        return env.step(torch.zeros(number, 18)).terms.total
+
+    assert torch.equal(totals(1)[0], totals(worlds)[0])
+
+
 def test_action_rate_is_the_mean_squared_change() -> None:
     env = scripted({"number": 0.0, "constant": 0.0, "action_rate": 1.0})
     first, second = torch.rand(2, 3, 18, generator=torch.Generator().manual_seed(0))

@@ -62,7 +62,7 @@ def test_a_stage_whose_files_changed_since_is_named(changed: Any, says: str) -> 
 def test_the_page_says_it(tmp_path: Path) -> None:
     folder = write_results(tmp_path, seeds=(1, 2), episodes=64)
     edit_json(folder / "seed2/stages/select.json", dirty=True)
-    write_report(folder, page(C))
+    write_report(folder, lambda: page(C))
     text = (folder / "report.html").read_text(encoding="utf-8")
     assert f"git checkout {C}" in text
     assert "<li>select of seed 2: made with files that are in no commit or not as there.</li>" in text

@@ -256,6 +256,21 @@ def test_under_another_name_the_history_begins_with_the_earlier_runs(folder: Pat
     assert iterations(folder) == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.parametrize("place", ["elsewhere", "nn"])
+def test_a_history_that_is_not_the_checkpoints_is_not_taken(folder: Path, tmp_path: Path, place: str) -> None:
+    (tmp_path / place).mkdir()
+    lone = Path(shutil.copy(checkpoint(folder, 4), tmp_path / place / "lone.pth"))
+    (tmp_path / "history.csv").write_text("date,value\n2026,1\n", encoding="utf-8")
+    if place == "nn":
+        with pytest.raises(
+            UserError, match=r"history\.csv: is no learning curve; allowed: a history\.csv as train\.py"
+        ):
+            run_training(spec(), tmp_path / "other", lone)
+    else:
+        run_training(spec(), tmp_path / "other", lone)
+        assert iterations(tmp_path / "other") == [5, 6]
+
+
 # The best one
 
 
