@@ -44,7 +44,8 @@ class RunArguments(Section):
     torch_deterministic: bool
     checkpoint: Optional[str] = None
     began_from: Optional[str] = Field(
-        default=None, description="the checkpoint that training with these settings began from; null: from nothing"
+        default=None,
+        description="the run's copy of the checkpoint that training with these settings began from; null: from nothing",
     )
     max_iterations: Optional[int] = Field(default=None, ge=1)
     experiment_name: Optional[str] = None

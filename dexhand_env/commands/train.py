@@ -12,11 +12,12 @@ from loguru import logger
 from dexhand_env.commands.hints import slow_setup, steps_on_gpu
 from dexhand_env.commands.options import ResolvedRun, TrainOptions, resolve
 from dexhand_env.commands.recorded_run import RunArguments, write_run_files
-from dexhand_env.commands.repeat import began_from, repeating_command
+from dexhand_env.commands.repeat import began_from, kept_start, repeating_command
 from dexhand_env.commands.watching import watcher
 from dexhand_env.errors import UserError
+from dexhand_env.files import write_bytes
 from dexhand_env.rl.distributed import ALONE, Processes
-from dexhand_env.rl.run_folder import new_folder
+from dexhand_env.rl.run_folder import holds_a_run, new_folder
 from dexhand_env.stages.record import available_cores, given_threads
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ def run_arguments(run: ResolvedRun, processes: int) -> RunArguments:
         used_rl_device=run.rl_device,
         task_config=run.task.record(),
     )
-    values["began_from"] = began_from(run, values)
+    start = began_from(run, values)
+    values["began_from"] = None if start is None else str(kept_start(run.folder, start))
     return RunArguments(command=repeating_command(run, values), **values)
 
 
@@ -141,25 +143,35 @@ def _train_in_folder(run: ResolvedRun, spec: TrainingSpec, processes: Processes)
 
     arguments = run_arguments(run, processes.size)
     log, quiet = run.folder / "train.log", not processes.is_first
+    records = _Records(run, arguments, write=processes.is_first)
     with contextlib.ExitStack() as around:
         watching = around.enter_context(watcher(run, "training", may_wait=processes.size == 1))
         console = around.enter_context(ConsoleLog(log, run.params.config.max_epochs, run.options.log_interval, quiet))
-        recorded = not processes.is_first
+        around.callback(records.close)
 
         def start() -> None:
+            records.open()
             console.open_file()
             logger.info(f"training {run.task.task} in {run.folder}, seed {run.seed}")
 
         def after_iteration(row: dict[str, float], agent: DexHandAgent) -> None:
-            nonlocal recorded
-            if not recorded:  # a run that fails before its first iteration replaces no other one's records
-                write_run_files(run.folder, arguments, run.params.dump())
-                recorded = True
+            if not records.in_place:
+                records.write()
             console.after_iteration(row, agent)
 
         try:
             with running_out_is_a_mistake(spec):
-                result = run_training(spec, run.folder, run.checkpoint, after_iteration, processes, watching, start)
+                result = run_training(
+                    spec,
+                    run.folder,
+                    run.checkpoint,
+                    after_iteration,
+                    processes,
+                    watching,
+                    on_start=start,
+                    on_save=records.write,
+                    changed=records.changed,
+                )
         except TrainingDiverged as error:
             logger.error(divergence_message(error, run.folder, run.checkpoint))
             return 1
@@ -167,6 +179,48 @@ def _train_in_folder(run: ResolvedRun, spec: TrainingSpec, processes: Processes)
         if result.interrupted:
             logger.info(f"stopped; go on with --checkpoint {run.folder}")
     return INTERRUPTED if result.interrupted else 0
+
+
+class _Records:
+    """args.yaml, train_config.yaml and the copy of the checkpoint that the run began from.
+
+    A run that fails early replaces no other one's records: a new run writes them after its first iteration, one that is
+    resumed in place before its first checkpoint, for until then the folder holds the checkpoints of the old settings.
+    """
+
+    def __init__(self, run: ResolvedRun, arguments: RunArguments, write: bool) -> None:
+        self._run, self._arguments = run, arguments
+        self._due = write
+        self._copy: Path | None = None
+        self.in_place = run.earlier is not None and run.earlier.folder.resolve() == run.folder.resolve()
+        self._start = began_from(run, arguments.record())
+        self.changed = run.checkpoint is not None and self._start == run.checkpoint
+
+    def open(self) -> None:
+        """Keep the checkpoint before training can replace it; the folder is locked.
+
+        Raises:
+            UserError: another program has trained in this new folder meanwhile.
+        """
+        if not self._due:
+            return
+        if not self.in_place and holds_a_run(self._run.folder):
+            raise UserError(str(self._run.folder), "has been made by another program meanwhile", "another name")
+        kept = self._arguments.began_from
+        if self._start is not None and kept is not None and not Path(kept).is_file():
+            self._copy = Path(kept)
+            write_bytes(kept, self._start.read_bytes())
+
+    def write(self) -> None:
+        """Write them, unless that has been done."""
+        if self._due:
+            write_run_files(self._run.folder, self._arguments, self._run.params.dump())
+            self._due = False
+
+    def close(self) -> None:
+        """Remove the copy where nothing refers to it."""
+        if self._due and self._copy is not None:
+            self._copy.unlink(missing_ok=True)
 
 
 def _test(run: ResolvedRun) -> int:

@@ -9,13 +9,13 @@ import shutil
 from pathlib import Path
 from typing import ContextManager, Iterator
 
-from dexhand_env.files import exclusive
+from dexhand_env.files import exclusive, write_text
 
 ARGS_FILE = "args.yaml"
 TRAIN_CONFIG_FILE = "train_config.yaml"
 HISTORY = "history.csv"
-# What a training that failed before its first iteration leaves; a folder with nothing else is free.
-LEFT_BY_A_FAILURE = {".lock", "train.log", "nn", "summaries"}
+# What a training leaves that ended before its first checkpoint; a folder with nothing else is free.
+LEFT_BY_A_FAILURE = {".lock", "train.log", "nn", "summaries", ARGS_FILE, TRAIN_CONFIG_FILE, HISTORY}
 
 
 def run_lock(folder: Path) -> ContextManager[None]:
@@ -50,7 +50,7 @@ def new_folder(wanted: Path) -> Iterator[Path]:
             folder.rmdir()
 
 
-def set_aside(folder: Path, iteration: int, same_returns: bool) -> None:
+def set_aside(folder: Path, iteration: int, same_returns: bool, changed: bool) -> None:
     """Move checkpoints that this training no longer leads to into a run folder of their own, ``abandoned_<n>``.
 
     These are the numbered ones after ``iteration``, and the best one where it is not of the resumed training.
@@ -60,12 +60,15 @@ def set_aside(folder: Path, iteration: int, same_returns: bool) -> None:
         folder: the run folder.
         iteration: where training resumes; 0 for one that starts from scratch.
         same_returns: whether returns before and after mean the same; otherwise no earlier checkpoint can be the best.
+        changed: whether settings are not those of the run, so that a later best one is not reached again.
     """
     from dexhand_env.rl.checkpoint import BEST, good_iteration, numbered_checkpoints
 
     given_up = [path for number, path in numbered_checkpoints(folder / "nn") if number > iteration]
     best = folder / "nn" / BEST
-    if best.is_file() and (not same_returns or (given_up and (good_iteration(best) or iteration + 1) > iteration)):
+    if best.is_file() and (
+        not same_returns or ((given_up or changed) and (good_iteration(best) or iteration + 1) > iteration)
+    ):
         given_up.append(best)
     if not given_up:
         return
@@ -75,5 +78,8 @@ def set_aside(folder: Path, iteration: int, same_returns: bool) -> None:
     for name in (ARGS_FILE, TRAIN_CONFIG_FILE, HISTORY):
         if (folder / name).is_file():
             shutil.copyfile(folder / name, aside / name)
+    if (aside / ARGS_FILE).is_file():  # the command in it names the PPO file
+        text = (aside / ARGS_FILE).read_text(encoding="utf-8")
+        write_text(aside / ARGS_FILE, text.replace(str(folder / TRAIN_CONFIG_FILE), str(aside / TRAIN_CONFIG_FILE)))
     for path in given_up:
         os.replace(path, aside / "nn" / path.name)

@@ -210,11 +210,13 @@ def run_training(
     processes: Processes = ALONE,
     watcher: Optional[Watcher] = None,
     on_start: Callable[[], None] = lambda: None,
+    on_save: Callable[[], None] = lambda: None,
+    changed: bool = False,
 ) -> TrainingResult:
     """Train in ``folder`` until ``max_epochs`` iterations are done in total.
 
     Nothing is written before the folder is locked and the checkpoint restored; nothing that an earlier training left
-    is changed before the first iteration has gone well.
+    is changed before the first checkpoint is written.
 
     Args:
         spec: what to train.
@@ -224,6 +226,8 @@ def run_training(
         processes: those that train together; each calls this function, and the first one writes.
         watcher: is shown every step and every iteration of this process, and changes neither.
         on_start: called when training begins, the first time that anything may be written.
+        on_save: called before each checkpoint is written.
+        changed: whether settings are not those that ``resume_from`` was trained with.
 
     Raises:
         UserError: a checkpoint that does not fit, another program that trains in the folder, or a full disk.
@@ -245,11 +249,30 @@ def run_training(
             return agent
 
         agent = processes.agree(prepare)
-        agent.open_folder()
-        on_start()
+        processes.agree(lambda: _open(agent, folder, on_start))
         in_a_run = resume_from is not None and resume_from.resolve().parent.name == "nn"
         earlier = resume_from.resolve().parent.with_name(HISTORY) if resume_from is not None and in_a_run else None
-        return _run(agent, folder, earlier, on_iteration, processes, watcher or Watcher())
+
+        history = History(folder / HISTORY, agent.epoch_num, earlier)
+
+        def before_save(is_first: bool) -> None:
+            if processes.is_first:
+                if is_first:
+                    set_aside(folder, begun_at, agent.same_returns, changed)
+                on_save()
+                history.write()
+
+        begun_at = agent.epoch_num
+        return _run(agent, history, on_iteration, before_save, processes, watcher or Watcher())
+
+
+def _open(agent: DexHandAgent, folder: Path, on_start: Callable[[], None]) -> None:
+    try:
+        agent.open_folder()
+        on_start()
+    except (FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
+        where = str(error.filename or folder)
+        raise UserError(where, f"is in the way ({error.strerror})", "a run folder as train.py makes it") from error
 
 
 def _restore(agent: DexHandAgent, state: Dict[str, Any], where: str) -> None:
@@ -262,32 +285,35 @@ def _restore(agent: DexHandAgent, state: Dict[str, Any], where: str) -> None:
 
 def _run(
     agent: DexHandAgent,
-    folder: Path,
-    earlier: Optional[Path],
+    history: History,
     on_iteration: Callable[[Dict[str, float], DexHandAgent], None],
+    before_save: Callable[[bool], None],
     processes: Processes,
     watcher: Watcher,
 ) -> TrainingResult:
+    """Train; ``before_save`` is told whether it is the first checkpoint."""
     write_events_at_once(agent.writer)
-    begun_at = agent.epoch_num
-    history = History(folder / HISTORY, begun_at, earlier)
     agent.training_seconds, agent.training_cpu_seconds = history.latest("seconds"), history.latest("cpu_seconds")
-    write_history = history.write if processes.is_first else lambda: None
+    starts_from_nothing, saved = agent.epoch_num == 0, False
+
+    def save() -> None:
+        nonlocal saved
+        before_save(not saved)
+        saved = True
 
     with interruptible(watcher.let_go) as interrupted, processes.watch():
 
         def after_iteration(row: Dict[str, float]) -> bool:
-            if processes.is_first and agent.epoch_num == begun_at + 1:
-                set_aside(folder, begun_at, agent.same_returns)
             history.append(row)
             on_iteration(row, agent)
             watcher.after_iteration(row)
             return processes.any(interrupted())
 
         try:
-            stopped = agent.train(after_iteration, write_history) and agent.epoch_num < agent.max_epochs
+            stopped = agent.train(after_iteration, save) and agent.epoch_num < agent.max_epochs
         finally:
-            write_history()
+            if processes.is_first and (saved or starts_from_nothing):
+                history.write()
         agent.end_learning()
         # After a failure TensorBoard's writer closes as the process ends: it would start a thread, which waits for ever
         # where memory for it has run out.

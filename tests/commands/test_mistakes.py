@@ -76,7 +76,7 @@ def test_a_minibatch_that_does_not_divide_names_what_would(tmp_path: Path) -> No
 
 def test_a_name_that_is_taken_is_refused(tmp_path: Path) -> None:
     (tmp_path / "runs" / "mine").mkdir(parents=True)
-    (tmp_path / "runs" / "mine" / "args.yaml").touch()
+    (tmp_path / "runs" / "mine" / "notes.txt").touch()
     line = refused(tmp_path, "--experiment-name", "mine", "--headless")
     assert "--experiment-name: runs/mine exists; allowed: another name, or --checkpoint runs/mine to go on" in line
 

@@ -155,7 +155,9 @@ def test_after_one_that_changes_something_the_command_begins_where_that_did(fold
     assert train(folder, "--checkpoint", "runs/half", *options, *into, *changed).returncode == 0
     assert train(folder, "--checkpoint", f"runs/{run}", "--headless", "--max-iterations", "4").returncode == 0
     recorded = arguments(folder, run)
-    assert recorded["began_from"] == "runs/half/nn/checkpoint_2.pth"
+    kept = folder / recorded["began_from"]
+    assert kept.read_bytes() == checkpoint(folder, "half", 2).read_bytes()
+    assert kept.parent == folder / "runs" / run
     assert recorded["task_config"]["rewards"]["success"] == 2
     again(folder, run, "again")
     assert checkpoint(folder, "again", 4).read_bytes() == checkpoint(folder, run, 4).read_bytes()
