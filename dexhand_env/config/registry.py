@@ -78,16 +78,31 @@ class TaskEntry:
 def data_files(config_class: Type[TaskConfig], source: Path) -> Iterator[Path]:
     """The files that a task's schema names (``FILES``), as seen from its source.
 
+    Of a folder these are all files, but hidden ones and Python's ``__pycache__``.
+
     Raises:
-        UserError: one that is not there.
+        UserError: one that is not there, or no path.
     """
-    names = config_class.FILES
-    for name in [names] if isinstance(names, str) else names:
+    where = f"{shown_path(inspect.getfile(config_class))}: {config_class.__name__}.FILES"
+    names: Any = config_class.FILES
+    names = [names] if isinstance(names, (str, Path)) else names
+    if not (
+        isinstance(names, (list, tuple))
+        and all(isinstance(name, (str, Path)) and "\0" not in str(name) for name in names)
+    ):
+        raise UserError(where, f"found {shown(names)}", "a list of paths")
+    for name in names:
         path = (source.parent / name).resolve()
         if not path.exists():
-            where = f"{shown_path(inspect.getfile(config_class))}: {config_class.__name__}.FILES"
             raise UserError(where, f"{name} is not there", f"a file or folder, seen from {shown_path(source)}")
-        yield from sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+        yield from sorted(_files_in(path)) if path.is_dir() else [path]
+
+
+def _files_in(folder: Path) -> Iterator[Path]:
+    for file in folder.rglob("*"):
+        parts = file.relative_to(folder).parts
+        if file.is_file() and not any(part.startswith(".") or part == "__pycache__" for part in parts):
+            yield file
 
 
 def find_task(reference: str, where: str = "--task") -> TaskEntry:

@@ -14,7 +14,7 @@ from dexhand_env.env.randomness import EpisodeRandomness
 from dexhand_env.env.rewards import RewardSum, RewardTerms
 from dexhand_env.env.robot_hand import RobotHand
 from dexhand_env.env.task import OUTCOMES, Task
-from dexhand_env.env.task_checks import check_step, known_observations, observation_size
+from dexhand_env.env.task_checks import check_same_names, check_step, known_observations, observation_size
 from dexhand_env.errors import UserError
 from dexhand_env.sim.contract import Simulation
 
@@ -256,7 +256,9 @@ class DexHandEnv:
         timeout = self._lengths + self._begun_at + 1 >= self.max_episode_steps
         # Not torch.where, which copies a plain number to a GPU and waits for that.
         outcomes = torch.full_like(self._lengths, RUNNING).masked_fill(timeout, TIMEOUT)
-        for name, failed in self.task.failures().items():
+        failures = self.task.failures()
+        check_same_names(self.task, {"failures": self.outcome_names[len(OUTCOMES) :]}, {"failures": tuple(failures)})
+        for name, failed in failures.items():
             outcomes = outcomes.masked_fill(failed, self.outcome_names.index(name))
         outcomes = outcomes.masked_fill(self.task.successes(), SUCCESS)
         outcomes = outcomes.masked_fill(self.sim.nan_worlds, NAN)

@@ -10,6 +10,7 @@ import torch
 
 from dexhand_env.config.physics import Physics
 from dexhand_env.env.randomness import NumberedEpisodes
+from dexhand_env.env.task_checks import check_same_names
 from dexhand_env.env.vec_env import SUCCESS, DexHandEnv, Watcher
 from dexhand_env.intervals import wilson_interval
 from dexhand_env.rl.policy import Policy
@@ -148,6 +149,8 @@ def _play(
         step = env.step(policy(observations))
         observations = step.observations["policy"]
         outcomes = torch.where(step.dones, step.outcomes, outcomes)
+        if metrics:
+            check_same_names(env.task, {"metrics": tuple(metrics)}, {"metrics": tuple(step.metrics)})
         for name, values in step.metrics.items():
             metrics[name] = torch.where(step.dones, values, metrics.get(name, values))
         if record:

@@ -86,6 +86,8 @@ def page_code(experiment: str) -> PageCode | None:
             return None
         sections = ("task", "env", *SECTIONS.get(run.stage, ()))
         values = [code.values(config, commit) or {} for commit in (run.commit, code.commit)]
+        if not all(isinstance(each, dict) for each in values):
+            return [*changed, config]
         other = [key for key in sections if values[0].get(key) != values[1].get(key)]
         return [*changed, *(f"{key} in {config}" for key in other)]
 

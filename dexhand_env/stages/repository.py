@@ -15,12 +15,15 @@ import yaml
 PACKAGE = Path(__file__).resolve().parent.parent
 # Set by git for its hooks, or by a user whose home folder is a repository; they would name another one than the files'.
 _ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX")
+_PATHSPECS = "_PATHSPECS"  # GIT_LITERAL_PATHSPECS and its like change what a path means
 _LIST = "--name-only"
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
     """What git prints in a folder; None where it fails or is not there."""
-    environment = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
+    environment = {
+        name: value for name, value in os.environ.items() if name not in _ELSEWHERE and not name.endswith(_PATHSPECS)
+    }
     command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
     try:
         result = subprocess.run(command, env=environment, capture_output=True, check=True, timeout=60)
@@ -112,7 +115,14 @@ def checkout(files: Iterable[Path] = ()) -> Checkout | None:
     inside = [f":(top,literal){path.relative_to(top).as_posix()}" for path in places if path != top]
     whole = [":(top)"] if top in places else inside
     changes = _git(top, "status", "--porcelain", "--untracked-files=no", "--", *whole, ":(exclude,top,glob)**/dvc.lock")
-    return Checkout(top, commit.strip(), committed, changes is None or bool(changes))
+    return Checkout(top, commit.strip(), committed, changes is None or bool(changes) or _has_hidden(top, whole))
+
+
+def _has_hidden(top: Path, places: list[str]) -> bool:
+    """Whether changes of a file that is there would not be seen: git was told to overlook them."""
+    flagged = _lines(_git(top, "ls-files", "-v", "-z", "--full-name", "--", *places))
+    hidden = [line[2:] for line in flagged if line[:1] == "S" or line[:1].islower()]
+    return any((top / name).exists() for name in hidden)
 
 
 def loaded_sources() -> list[Path]:

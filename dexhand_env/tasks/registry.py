@@ -94,7 +94,7 @@ def try_out(config: Any, physics: Physics) -> PolicyInterface:
         return _tried_out(on_cpu, physics)
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         frames = traceback.extract_tb(error.__traceback__)
         lines = [frame.lineno for frame in frames if Path(frame.filename).resolve() == source]
         if not lines:

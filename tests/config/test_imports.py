@@ -9,7 +9,8 @@ from typing import Dict, List
 import pytest
 
 from dexhand_env.config.imports import imported_files
-from dexhand_env.config.registry import PACKAGE, find_task
+from dexhand_env.config.registry import PACKAGE, data_files, find_task
+from dexhand_env.config.task import TaskConfig
 from dexhand_env.errors import UserError
 
 TASK = "from dexhand_env.env.task import Task, register_task\n\n\n@register_task\nclass {name}(Task):\n"
@@ -90,7 +91,7 @@ def test_a_task_knows_what_it_imports_and_the_data_that_it_names(
         text = TASK.format(name=name).replace("@register_task", "@register_task(config_class=Named)")
         write(tmp_path, {f"{name}.py": computed + schema.format(files=repr(data)) + text})
     write(tmp_path, {"lib/computed.py": "import other\n", "lib/other.py": "", "data/a.txt": "", "data/b/c.txt": ""})
-    write(tmp_path, {"hand.xml": "", "data.txt": ""})
+    write(tmp_path, {"hand.xml": "", "data.txt": "", "data/__pycache__/b.pyc": "", "data/.a.swp": ""})
     names = [
         file.relative_to(tmp_path.resolve()).as_posix()
         for file in find_task(f"{tmp_path}/KnowsData.py:KnowsData").used_files(PACKAGE.rglob("*.py"))
@@ -99,6 +100,15 @@ def test_a_task_knows_what_it_imports_and_the_data_that_it_names(
     assert names == ["data/a.txt", "data/b/c.txt", "hand.xml", "lib/computed.py", "lib/other.py"]
     with pytest.raises(UserError, match=r"LacksData\.py: Named\.FILES: nothing\.npz is not there; allowed: a file or"):
         find_task(f"{tmp_path}/LacksData.py:LacksData").used_files()
+
+
+@pytest.mark.parametrize("files", [None, 3, (1,), ("x\0y",)])
+def test_data_that_are_no_paths_are_refused(tmp_path: Path, files: object) -> None:
+    class Named(TaskConfig):
+        FILES = files  # type: ignore[assignment]
+
+    with pytest.raises(UserError, match=r"test_imports\.py: Named\.FILES: found .*; allowed: a list of paths"):
+        list(data_files(Named, tmp_path / "task.py"))
 
 
 @pytest.mark.parametrize("name", ["BaseTask", "DexGrasp"])

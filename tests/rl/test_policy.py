@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from dexhand_env.rl.checkpoint import POLICY_KEYS, load_checkpoint, save_checkpo
 from dexhand_env.rl.play import play_episodes
 from dexhand_env.rl.policy import Policy
 from dexhand_env.rl.training import make_agent
+from dexhand_env.tasks.base_task import BaseTask
 from dexhand_env.tasks.registry import policy_interface
 
 from .runs import params, spec, task
@@ -160,3 +162,16 @@ def test_a_tested_episode_has_the_same_bytes_in_any_company() -> None:
         assert table.returns.tobytes() == tables[0].returns.tobytes()
         for name, values in tables[0].metrics.items():
             assert table.metrics[name].tobytes() == values.tobytes()
+
+
+def test_metrics_whose_names_change_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics, calls = BaseTask.metrics, itertools.count()
+
+    def growing(self: BaseTask) -> dict[str, torch.Tensor]:
+        late = {"late": torch.zeros(self.num_envs)} if next(calls) > 0 else {}
+        return {**metrics(self), **late}
+
+    monkeypatch.setattr(BaseTask, "metrics", growing)
+    policy = fresh_policy([32, 32], 124, 18)
+    with pytest.raises(UserError, match=r"metrics\(\): gives .* first and .*, late a step later"):
+        play_episodes(task(episode_length_steps=8), load_physics("fast"), policy, 0, 2, worlds=2)

@@ -127,6 +127,18 @@ def test_a_file_that_is_added_and_not_committed_makes_it_dirty(project: Path) ->
     assert recorded(project, "configs/New.yaml")[1] is True
 
 
+@pytest.mark.parametrize("flag", ["--skip-worktree", "--assume-unchanged"])
+def test_a_change_that_git_was_told_to_overlook_makes_it_dirty(project: Path, flag: str) -> None:
+    git(project, "update-index", flag, "configs/Tiny.yaml")
+    (project / "configs/Tiny.yaml").write_text("task: DexGrasp\n")
+    assert recorded(project, "configs/Tiny.yaml")[1] is True
+
+
+def test_how_the_environment_reads_paths_does_not_matter(project: Path) -> None:
+    (project / "configs/Tiny.yaml").write_text("task: DexGrasp\n")
+    assert recorded(project, "configs/Tiny.yaml", GIT_LITERAL_PATHSPECS="1")[1] is True
+
+
 def test_a_file_that_is_gone_makes_it_dirty(project: Path) -> None:
     (project / "configs/Tiny.yaml").unlink()
     assert recorded(project)[1] is True

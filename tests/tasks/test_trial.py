@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any, Dict
 
 import pytest
+import torch
 
-from dexhand_env.config.physics import load_physics
+from dexhand_env.config.physics import Physics, load_physics
 from dexhand_env.config.registry import load_task, package_tasks
 from dexhand_env.config.task import SHIPPED_TASKS
+from dexhand_env.env.randomness import TrainingRandomness
 from dexhand_env.env.task_checks import TABLE_COLUMNS
 from dexhand_env.errors import UserError
 from dexhand_env.report.episodes import FIXED_COLUMNS
-from dexhand_env.tasks.registry import try_out
+from dexhand_env.tasks.registry import make_env, try_out
 
 BEGIN = """\
 import torch
@@ -40,14 +42,21 @@ _numbers = itertools.count()
 
 def tried_out(folder: Path, method: str, rewards: str = "{height: 1.0}", observed: str = "joint_positions") -> Any:
     """Try out a task with a method; gives what ``try_out`` does."""
+    config, physics = own_task(folder, method, rewards, observed)
+    assert config.needs_trial
+    return try_out(config, physics)
+
+
+def own_task(
+    folder: Path, method: str, rewards: str = "{height: 1.0}", observed: str = "joint_positions"
+) -> tuple[Any, Physics]:
+    """The configuration of a new task with a method, and fast physics."""
     name = f"Tried{next(_numbers)}"
     lines = "".join(f"    {line}\n" if line else "\n" for line in method.splitlines())
     (folder / f"{name}.py").write_text(BEGIN.replace("NAME", name) + lines, encoding="utf-8")
     values = f"task: {name}\nrewards: {rewards}\nobservations: {{policy: [{observed}]}}\nsim: {{physics: fast}}\n"
     (folder / f"{name}.yaml").write_text(values, encoding="utf-8")
-    config = load_task(f"{folder / name}.py:{name}")
-    assert config.needs_trial
-    return try_out(config, load_physics("fast"))
+    return load_task(f"{folder / name}.py:{name}"), load_physics("fast")
 
 
 def refused(folder: Path, method: str, says: str, **of_the_yaml: str) -> None:
@@ -206,6 +215,24 @@ def test_names_that_change_are_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(UserError, match=r"failures\(\): gives a, b first and b, a a step later; allowed: the same nam"):
         tried_out(tmp_path, method)
+
+
+LATE = "steps = 0\n\ndef update(self, worlds):\n    self.steps += 1\n\n"
+
+
+def test_a_failure_that_first_appears_later_is_refused(tmp_path: Path) -> None:
+    fails = 'def failures(self):\n    names = ("a", "b") if self.steps > 5 else ("a",)\n'
+    config, physics = own_task(tmp_path, LATE + fails + "    return {name: high(self) for name in names}\n")
+    env = make_env(config, physics, 2, TrainingRandomness(0, torch.device("cpu")))
+    for _ in range(5):
+        env.step(torch.zeros(2, env.num_actions))
+    with pytest.raises(UserError, match=r"failures\(\): gives a first and a, b a step later; allowed: the same nam"):
+        env.step(torch.zeros(2, env.num_actions))
+
+
+def test_a_task_that_exits_is_refused_with_its_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"Tried\d+\.py:\d+: SystemExit: bye"):
+        tried_out(tmp_path, 'def failures(self):\n    raise SystemExit("bye")\n')
 
 
 def test_a_scene_that_is_none_or_cannot_be_simulated(tmp_path: Path) -> None:
