@@ -163,6 +163,87 @@ def test_after_one_that_changes_something_the_command_begins_where_that_did(fold
     assert checkpoint(folder, "again", 4).read_bytes() == checkpoint(folder, run, 4).read_bytes()
 
 
+def test_the_command_holds_whatever_becomes_of_the_run_that_it_began_from(folder: Path) -> None:
+    go_on = ("--checkpoint", "runs/half", "--headless", "--max-iterations", "3")
+    assert train(folder, *go_on, "--experiment-name", "other", "params.config.gamma=0.9").returncode == 0
+    before = arguments(folder, "other")
+    assert train(folder, *go_on, "rewards.success=99", "--torch-deterministic").returncode == 0
+    repeated = again(folder, "other", "again")
+    for name in ("task_config", "torch_deterministic", "num_envs"):
+        assert repeated[name] == before[name]
+    assert checkpoint(folder, "again", 3).read_bytes() == checkpoint(folder, "other", 3).read_bytes()
+    shutil.rmtree(folder / "runs" / "half")
+    (folder / "runs" / "other").rename(folder / "runs" / "moved")
+    resumed = train(folder, "--checkpoint", "runs/moved", "--headless", "--max-iterations", "4")
+    assert (resumed.returncode, resumed.stderr) == (0, "")
+    assert Path(arguments(folder, "moved")["began_from"]).parent == Path("runs/moved")
+    again(folder, "moved", "once_more")
+    assert checkpoint(folder, "once_more", 4).read_bytes() == checkpoint(folder, "moved", 4).read_bytes()
+
+
+def test_an_abandoned_part_names_its_own_ppo_file(folder: Path) -> None:
+    shutil.copyfile(checkpoint(folder, "half", 2), checkpoint(folder, "half", 1))
+    state = load_checkpoint(checkpoint(folder, "half", 1), TRAINING_KEYS)
+    save_checkpoint(checkpoint(folder, "half", 1), {**state, "iteration": 1})
+    options = ("--checkpoint", "runs/half/nn/checkpoint_1.pth", "--headless", "--max-iterations", "2")
+    assert train(folder, *options, "params.config.gamma=0.5").returncode == 0
+    aside = folder / "runs" / "half" / "abandoned_1"
+    assert "--train-config runs/half/abandoned_1/train_config.yaml" in arguments(folder, "half/abandoned_1")["command"]
+    assert yaml.safe_load((aside / "train_config.yaml").read_text())["params"]["config"]["gamma"] != 0.5
+
+
+def test_a_best_that_other_settings_would_not_reach_is_set_aside(folder: Path) -> None:
+    state = load_checkpoint(checkpoint(folder, "half", 2), TRAINING_KEYS)
+    best = folder / "runs" / "half" / "nn" / "checkpoint_best.pth"
+    save_checkpoint(best, {**state, "iteration": 9, "best_return": 1e6})
+    options = ("--checkpoint", "runs/half/nn/checkpoint_2.pth", "--headless", "--max-iterations", "3")
+    assert train(folder, *options, "params.config.gamma=0.5").returncode == 0
+    aside = folder / "runs" / "half" / "abandoned_1" / "nn" / "checkpoint_best.pth"
+    assert load_checkpoint(aside, TRAINING_KEYS)["iteration"] == 9
+
+
+def test_records_of_other_settings_come_with_their_first_checkpoint(folder: Path) -> None:
+    """Until then the folder holds the old policy alone."""
+    before = arguments(folder, "half")
+    options = ("--headless", "--max-iterations", "100000", "rewards.success=7", "params.config.save_best_after=100000")
+    training = start_train(folder, "--checkpoint", "runs/half", *options, "params.config.save_frequency=100000")
+    try:
+        log = folder / "runs" / "half" / "train.log"
+        deadline = time.monotonic() + PATIENCE_S
+        while "iteration 9," not in log.read_text(encoding="utf-8"):
+            assert training.poll() is None, training.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        training.kill()
+        training.communicate()
+    assert arguments(folder, "half") == before
+
+
+def test_a_run_without_a_checkpoint_frees_its_name(folder: Path) -> None:
+    for path in (folder / "runs" / "half" / "nn").iterdir():
+        path.unlink()
+    result = train(folder, *SMALL, "--experiment-name", "half", "--max-iterations", "1")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert len((folder / "runs" / "half" / "history.csv").read_text().splitlines()) == 2
+
+
+def test_a_number_of_iterations_that_is_typed_as_ppos_counts(folder: Path) -> None:
+    options = ("--checkpoint", "runs/half", "--headless", "params.config.max_epochs=3")
+    assert train(folder, *options).returncode == 0
+    assert checkpoint(folder, "half", 3).is_file()
+
+
+@pytest.mark.parametrize("name", ["summaries", "nn"])
+def test_what_is_in_the_way_in_the_folder_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    (tmp_path / "runs" / "mine" / name).touch()
+    result = train(tmp_path, *SMALL, "--experiment-name", "mine", "--max-iterations", "1")
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+    assert re.search(rf"runs/mine/{name}\S*: is in the way", result.stderr)
+
+
 def test_a_value_that_was_switched_off_stays_off(folder: Path) -> None:
     """What a record leaves out would come back from the task's own YAML."""
     eased = load_task("BaseTask", {"curriculum": CURRICULUM})
