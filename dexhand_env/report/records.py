@@ -148,6 +148,7 @@ class StageRun(Recorded):
     versions: dict[str, str] = {}
     machine: Machine = Machine()
     threads: int | None = None
+    processes: int = 1
     seed: int | None = None
     resumed: bool = False
     training_seconds: float | None = None

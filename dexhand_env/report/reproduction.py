@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from dexhand_env.report.records import StageRun
 
@@ -21,11 +21,13 @@ class PageCode:
         is_dirty: whether something that it reads is not as in that commit.
         changed_since: for a stage's record, which of the files that the stage used are others in this commit; None
             where the stage's commit is unknown here.
+        versions: of the packages that `make install` gives there.
     """
 
     commit: str
     is_dirty: bool
     changed_since: Callable[[StageRun], list[str] | None]
+    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -60,11 +62,25 @@ def reproduction(runs: Sequence[StageRun], page: PageCode | None) -> Reproductio
     return Reproduction(latest if page is None else page.commit, sentences)
 
 
+def _public(version: str) -> str:
+    """Without what names a build: 2.13.0+cpu is 2.13.0."""
+    return version.partition("+")[0]
+
+
 def _doubts(run: StageRun, page: PageCode | None) -> list[str]:
     """Why the page's commit may not give what a stage gave."""
     if run.commit is None:
         return [UNKNOWN]
     found = [DIRTY] if run.dirty else []
+    if run.processes > 1:
+        found.append(f"ran on {run.processes} GPUs, which takes `--set-resources {run.stage}:gpu={run.processes}`")
+    pins = {} if page is None else page.versions
+    others = {
+        name: version for name, version in run.versions.items() if _public(version) != pins.get(name, _public(version))
+    }
+    if others:
+        listed = ", ".join(f"{name} {version}" for name, version in list(others.items())[:SHOWN_FILES])
+        found.append(f"ran with {listed}, which are not the versions that `make install` gives")
     if page is None or run.commit == page.commit:
         return found
     changed = page.changed_since(run)

@@ -18,7 +18,7 @@ GPU_PACKAGES = {"mujoco_warp": "mujoco-warp", "warp": "warp-lang"}
 def computing_versions() -> dict[str, str]:
     """Installed versions of the packages that results depend on, and of Warp where it was used."""
     names = [package for module, package in GPU_PACKAGES.items() if module in sys.modules]
-    names += _locked() if COMPUTE_LOCK.is_file() else _required(COMPUTE_PACKAGES)
+    names += locked_versions() or _required(COMPUTE_PACKAGES)
     versions = {}
     for name in names:
         with contextlib.suppress(metadata.PackageNotFoundError):
@@ -26,11 +26,11 @@ def computing_versions() -> dict[str, str]:
     return versions
 
 
-def _locked() -> list[str]:
-    """The packages of the lock file, in its order."""
-    lines = COMPUTE_LOCK.read_text(encoding="utf-8").splitlines()
-    pinned = (line.partition("==")[0].strip() for line in lines)
-    return [name for name in pinned if name and not name.startswith("#")]
+def locked_versions() -> dict[str, str]:
+    """The versions of the lock file, in its order; none without one."""
+    lines = COMPUTE_LOCK.read_text(encoding="utf-8").splitlines() if COMPUTE_LOCK.is_file() else []
+    pins = (line.partition("#")[0].partition(";")[0].partition("==") for line in lines)
+    return {name.strip(): version.strip() for name, _, version in pins if name.strip()}
 
 
 def _required(packages: tuple[str, ...]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,16 @@ def test_every_stage_of_every_seed_is_looked_at() -> None:
 def test_a_stage_whose_files_changed_since_is_named(changed: Any, says: str) -> None:
     runs = [run("train", A, 5), run("evaluate", B, 6)]
     assert reproduction(runs, page(changed=changed)).doubts == [says]
+
+
+def test_other_packages_and_several_gpus_are_named() -> None:
+    code = dataclasses.replace(page(), versions={"torch": "2.13.0", "numpy": "2.0"})
+    same = run("select", B, 5).model_copy(update={"versions": {"torch": "2.13.0+cpu", "own": "1"}})
+    other = run("train", B, 5).model_copy(update={"versions": {"torch": "2.11.0+cu130"}, "processes": 2})
+    assert reproduction([same, other], code).doubts == [
+        "train of seed 1: ran on 2 GPUs, which takes `--set-resources train:gpu=2`.",
+        "train of seed 1: ran with torch 2.11.0+cu130, which are not the versions that `make install` gives.",
+    ]
 
 
 def test_the_page_says_it(tmp_path: Path) -> None:
