@@ -12,7 +12,7 @@ from dexhand_env.config.layers import shown_path
 from dexhand_env.config.physics import Physics
 from dexhand_env.config.registry import registration
 from dexhand_env.env.actions import HandControls
-from dexhand_env.env.interface import PolicyInterface, interface_of
+from dexhand_env.env.interface import PolicyInterface, first_difference, interface_of
 from dexhand_env.env.object_shapes import with_shapes
 from dexhand_env.env.randomness import EpisodeRandomness, TrainingRandomness
 from dexhand_env.env.robot_hand import RobotHand
@@ -113,6 +113,9 @@ def _tried_out(config: Any, physics: Physics) -> PolicyInterface:
     hand, task = _hand_and_task(config, physics, sim)
     check_start(task, randomness)
     env = DexHandEnv(config, sim, hand, task, randomness)
+    difference = first_difference(env.interface, _declared(config, physics) or env.interface)
+    if difference is not None:
+        raise UserError(place(task_type, "observations"), *difference)
     before = {**check_step(task, {}), **check_records(task)}
     env.step(torch.zeros((env.num_envs, env.num_actions)))
     check_same_names(task, before, {**check_step(task, {}), **check_records(task)})
@@ -125,10 +128,13 @@ def policy_interface(config: Any, physics: Physics) -> PolicyInterface:
     Raises:
         UserError: as :func:`try_out`, for a task whose observations are declared nowhere but in its code.
     """
+    return _declared(config, physics) or try_out(config, physics)
+
+
+def _declared(config: Any, physics: Physics) -> Optional[PolicyInterface]:
+    """What the task's schema says; None where it does not say the length of each observation."""
     lengths = {part: config.observation_lengths(part) for part in ("policy", "critic")}
-    if None in lengths.values():
-        return try_out(config, physics)
-    return interface_of(config, physics.control_dt_s, lengths)
+    return None if None in lengths.values() else interface_of(config, physics.control_dt_s, lengths)
 
 
 def observation_sizes(config: Any, physics: Physics) -> Dict[str, int]:

@@ -48,12 +48,12 @@ def tried_out(folder: Path, method: str, rewards: str = "{height: 1.0}", observe
 
 
 def own_task(
-    folder: Path, method: str, rewards: str = "{height: 1.0}", observed: str = "joint_positions"
+    folder: Path, method: str, rewards: str = "{height: 1.0}", observed: str = "joint_positions", begin: str = BEGIN
 ) -> tuple[Any, Physics]:
     """The configuration of a new task with a method, and fast physics."""
     name = f"Tried{next(_numbers)}"
     lines = "".join(f"    {line}\n" if line else "\n" for line in method.splitlines())
-    (folder / f"{name}.py").write_text(BEGIN.replace("NAME", name) + lines, encoding="utf-8")
+    (folder / f"{name}.py").write_text(begin.replace("NAME", name) + lines, encoding="utf-8")
     values = f"task: {name}\nrewards: {rewards}\nobservations: {{policy: [{observed}]}}\nsim: {{physics: fast}}\n"
     (folder / f"{name}.yaml").write_text(values, encoding="utf-8")
     return load_task(f"{folder / name}.py:{name}"), load_physics("fast")
@@ -233,6 +233,20 @@ def test_a_failure_that_first_appears_later_is_refused(tmp_path: Path) -> None:
 def test_a_task_that_exits_is_refused_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"Tried\d+\.py:\d+: SystemExit: bye"):
         tried_out(tmp_path, 'def failures(self):\n    raise SystemExit("bye")\n')
+
+
+def test_an_observation_of_another_length_than_its_schema_says_is_refused(tmp_path: Path) -> None:
+    schema = (
+        "from dexhand_env.config.task import TaskConfig\n\n\nclass Named(TaskConfig):\n"
+        '    OBSERVATION_KEYS = {"mine": ("positions", 4)}\n\n\n'
+    )
+    method = returning("observations", '{"mine": lambda: self.hand_positions}')
+    begin = schema + BEGIN.replace("@register_task", "@register_task(config_class=Named)")
+    config, physics = own_task(tmp_path, method, observed="mine", begin=begin)
+    with pytest.raises(
+        UserError, match=r"observations\(\): observation 1 of the policy: mine \(3\); allowed: mine \(4"
+    ):
+        try_out(config, physics)
 
 
 def test_a_scene_that_is_none_or_cannot_be_simulated(tmp_path: Path) -> None:
