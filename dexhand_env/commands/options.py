@@ -25,6 +25,9 @@ from dexhand_env.viewer.ports import viewer_port
 
 RUNS = Path("runs")
 
+# What only a training has; --test says so.
+TRAINING_ALONE = ("seed", "torch_deterministic", "max_iterations", "log_interval", "train_config", "experiment_name")
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainOptions:
@@ -112,6 +115,10 @@ def resolve(options: TrainOptions, processes: Processes = ALONE) -> ResolvedRun:
     if not options.test:  # which has no minibatches
         params, notice = fit_minibatch(params, options.num_envs, "--num-envs and params.config.minibatch_size")
         notices += [notice] if notice else []
+    unused = [name for name in TRAINING_ALONE if name in options.typed]
+    if options.test and unused:
+        named = ", ".join("--" + name.replace("_", "-") for name in unused)
+        notices.append(f"--test does not use {named}: it trains nothing, and plays the same episodes each time")
     if processes.size > 1:
         notices.append(f"{processes.size} processes learn together, each with {options.num_envs} environments")
     sim_device, rl_device = _devices(options, task.sim.backend, processes, notices)

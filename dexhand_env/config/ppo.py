@@ -202,7 +202,26 @@ def load_ppo(path: Union[str, os.PathLike[str]], overrides: Overrides = None, so
     Raises:
         UserError: a file that cannot be read, or the first problem in it.
     """
-    return check(PPOFile, Stack([read_yaml(path), as_layer(overrides, source)])).params
+    stack = Stack([read_yaml(path), as_layer(overrides, source)])
+    params = check(PPOFile, stack).params
+    _refuse_idle(params.config, stack)
+    return params
+
+
+def _refuse_idle(config: PPOConfig, stack: Stack) -> None:
+    """Refuse to set, over a file that has to name it, a key that another one switches off.
+
+    Raises:
+        UserError: the first.
+    """
+    changed = stack.layers[-1].values.get("params", {}).get("config", {})
+    for key, idle, found, allowed in (
+        ("kl_threshold", config.lr_schedule != "adaptive", f"lr_schedule {config.lr_schedule}", "lr_schedule adaptive"),
+        ("grad_norm", not config.truncate_grads, "truncate_grads false", "truncate_grads true"),
+        ("bound_loss_type", config.bounds_loss_coef == 0, "bounds_loss_coef 0", "bounds_loss_coef above 0"),
+    ):
+        if key in changed and idle:
+            raise UserError(stack.where(("params", "config", key)), f"{found} does not look at it", allowed)
 
 
 def fit_minibatch(

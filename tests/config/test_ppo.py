@@ -95,6 +95,22 @@ def test_a_threshold_that_the_schedule_does_not_look_at_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
+    ("key", "switch", "allowed"),
+    [
+        ("kl_threshold=0.01", "lr_schedule=constant", "lr_schedule adaptive"),
+        ("kl_threshold=0.01", "lr_schedule=linear", "lr_schedule adaptive"),
+        ("grad_norm=0.5", "truncate_grads=false", "truncate_grads true"),
+        ("bound_loss_type=regularisation", "bounds_loss_coef=0", "bounds_loss_coef above 0"),
+    ],
+)
+def test_a_key_that_another_switches_off_is_refused(key: str, switch: str, allowed: str) -> None:
+    ppo(f"config.{switch}")
+    ppo(f"config.{key}")
+    with pytest.raises(UserError, match=f"{key.partition('=')[0]}: .* does not look at it; allowed: {allowed}"):
+        ppo(f"config.{key}", f"config.{switch}")
+
+
+@pytest.mark.parametrize(
     ("overrides", "message"),
     [
         (
