@@ -16,11 +16,12 @@ class SimulationCounters:
     Attributes:
         nan_resets: times a world became NaN, infinite or huge and was put back to its initial state.
         contact_overflows: steps in which a world had more contacts or constraints than there was room for. Where
-            worlds share that room, all of them count: any may have lost one.
+            worlds share that room, all of them count: any may have lost one. None where the simulator does not report
+            them.
     """
 
     nan_resets: int
-    contact_overflows: int
+    contact_overflows: Optional[int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,8 +68,9 @@ class Simulation(abc.ABC):
     and radians in the world frame, quaternions w x y z. The first 26 joints are the hand's, in the order of
     ``hand.joints.joint_names``; objects are in the scene's order.
 
-    Some worlds are told from the others by a mask, not by their numbers: a GPU would have to wait for those to be
-    counted. Nothing here makes it wait but ``counters``, ``get_state`` and ``set_state``.
+    Worlds are selected by a mask, not by their numbers, which a GPU would have to count first. Nothing here waits for a
+    GPU but ``counters``, ``get_state`` and ``set_state``. Isaac Gym also waits once in each ``step``, to count the
+    worlds whose state was set. What else a backend cannot do is listed in ``config.backends.LIMITS``.
 
     Attributes:
         num_envs: number of worlds.
@@ -203,17 +205,21 @@ class Simulation(abc.ABC):
         Args:
             worlds: those to change, (num_envs,) bool; the rows of the others do not matter.
             parameters: on the simulation's device.
+
+        Raises:
+            UserError: a parameter that the backend cannot change.
         """
 
     @abc.abstractmethod
     def get_state(self) -> Dict[str, torch.Tensor]:
-        """Everything that decides the next step, as copies on the CPU; for exact resumption."""
+        """Everything that decides the next step, as copies on the CPU; for exact resumption if the backend can."""
 
     @abc.abstractmethod
     def set_state(self, state: Dict[str, torch.Tensor]) -> None:
         """Restore what ``get_state`` gave, from a simulation of the same scene and number of worlds.
 
         From one of another backend, as far as both know it: the joints, objects, targets and what warms the solver up.
+        Parameters that the backend cannot change stay the scene's own.
         Of a scene whose objects have other parameters, worlds get those of the state; an object whose shape this scene
         does not have gets the scene's own shape and extents.
         """

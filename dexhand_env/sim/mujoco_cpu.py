@@ -11,11 +11,10 @@ from mujoco import batch
 
 from dexhand_env.config.physics import Physics
 from dexhand_env.sim.contract import Simulation, SimulationCounters, SimulationMemory, WorldParameters
+from dexhand_env.sim.model_fields import BODY_PARAMETERS, ModelFields
 from dexhand_env.sim.mujoco_model import HAND_JOINTS, compile_scene, distance_columns, force_columns
 from dexhand_env.sim.scene import Scene
 from dexhand_env.sim.world_parameters import (
-    BODY_PARAMETERS,
-    ModelFields,
     chosen,
     each,
     from_state,

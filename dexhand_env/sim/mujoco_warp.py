@@ -13,13 +13,14 @@ from mujoco_warp import OverflowType
 from dexhand_env.config.physics import Physics
 from dexhand_env.errors import UserError
 from dexhand_env.sim.contract import Simulation, SimulationCounters, SimulationMemory, WorldParameters
+from dexhand_env.sim.model_fields import ModelFields
 from dexhand_env.sim.mujoco_model import HAND_JOINTS, compile_scene, distance_columns, force_columns
+from dexhand_env.sim.quaternions import quaternion_product
 from dexhand_env.sim.scene import Scene
 from dexhand_env.sim.warp_kernels import announced
 from dexhand_env.sim.warp_peaks import keep_peaks
 from dexhand_env.sim.world_parameters import (
     PARAMETERS,
-    ModelFields,
     chosen,
     from_state,
     has_parameters,
@@ -164,7 +165,7 @@ class MujocoWarpSimulation(Simulation):
         self._refresh_poses()
         ids = self._index("site", names)
         in_world = self._body_poses[1][:, self._site_bodies[ids]]
-        return self._site_positions[:, ids], _quaternion_product(in_world, self._site_quaternions[ids])
+        return self._site_positions[:, ids], quaternion_product(in_world, self._site_quaternions[ids])
 
     def body_poses(self, names: Sequence[str]) -> Tuple[torch.Tensor, torch.Tensor]:
         self._refresh_poses()
@@ -346,18 +347,3 @@ def _put_model(model: mujoco.MjModel, rows: Optional[Dict[str, int]] = None) -> 
 def _column(worlds: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
     """A mask of worlds, shaped to meet values (num_envs, ...)."""
     return worlds.view(-1, *(1,) * (values.dim() - 1))
-
-
-def _quaternion_product(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """Of quaternions w x y z (..., 4)."""
-    w1, x1, y1, z1 = first.unbind(-1)
-    w2, x2, y2, z2 = second.unbind(-1)
-    return torch.stack(
-        (
-            w1 * w2 - x1 * x2 - y1 * y2 - z1 * z2,
-            w1 * x2 + x1 * w2 + y1 * z2 - z1 * y2,
-            w1 * y2 - x1 * z2 + y1 * w2 + z1 * x2,
-            w1 * z2 + x1 * y2 - y1 * x2 + z1 * w2,
-        ),
-        dim=-1,
-    )

@@ -143,7 +143,7 @@ def _object_body(item: SceneObject) -> ElementTree.Element:
     return body
 
 
-def _actuate(hand: ElementTree.Element, actuation: Actuation) -> None:
+def actuate(hand: ElementTree.Element, actuation: Actuation) -> None:
     """Change the defaults of the hand's actuators."""
     factor = actuation.base_stiffness_factor
     for name in ("base_slide", "base_hinge") if factor != 1.0 else ():
@@ -196,7 +196,7 @@ def scene_mjcf(scene: Scene, physics: Physics) -> str:
     root = hand_element(scene.side)
     root.insert(0, _option(physics))
     _found(root, ".//default[@class='hand']/geom").set("margin", repr(physics.hand_margin_m))
-    _actuate(root, scene.actuation)
+    actuate(root, scene.actuation)
     worldbody, sensors = _found(root, "worldbody"), _found(root, "sensor")
     hand = _found(root, f"worldbody/body[@name='{HAND_BODY}']")
     hand.set("pos", _numbers((0.0, 0.0, scene.spawn_height_m)))
