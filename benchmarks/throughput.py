@@ -79,7 +79,7 @@ class Speed:
     alone_ms: dict[str, float]
     memory: Memory
     nan_resets: int
-    contact_overflows: int
+    contact_overflows: int | None
 
 
 def make_env(options: argparse.Namespace, worlds: int) -> DexHandEnv:

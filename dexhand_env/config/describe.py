@@ -96,11 +96,11 @@ def _rewards(model: Type[TaskConfig], task: str) -> str:
 
 def _presets() -> str:
     presets = list(physics_presets().values())
-    rows = [
-        (f"`{key}`", *(str(getattr(preset, key)) for preset in presets), info.description or "")
-        for key, info in Physics.model_fields.items()
-        if key != "name"
-    ]
+    meanings = {row[0]: row[-1] for row in _rows(Physics, {}, ()) if row[0] != "`name`"}
+    rows = []
+    for key, meaning in meanings.items():
+        path = tuple(key.strip("`").split("."))
+        rows.append((key, *(str(value_at(preset.dump(), path)) for preset in presets), meaning))
     return _markdown(("key", *(f"`{preset.name}`" for preset in presets), "meaning"), rows)
 
 

@@ -256,8 +256,10 @@ def _variant(name: str, entry: TaskEntry, file: ExperimentFile, layer: Layer, tr
     for key in ("task", "sim", "actions", "observations", "curriculum"):
         if key in overrides:
             raise UserError(stack.where((key,)), "this key is not taken: the policy was trained with it")
-    values = {**merge(file.env, overrides), "curriculum": None}
+    # Whatever a policy was trained under, MuJoCo tests it (stages/devices.py), so the limits of another do not count.
+    values = merge(file.env, {**overrides, "curriculum": None, "sim": {"backend": "mujoco"}})
     task = load_task(entry, Layer(layer.source, values, layer.section(*path).marks, path))
+    task = task.model_copy(update={"sim": trained.sim})
     if task.hand.side != trained.hand.side:
         raise UserError(stack.where(("hand", "side")), "this key is not taken: the policy was trained with it")
     if task == without_curriculum(trained):

@@ -18,6 +18,19 @@ CONTROL_DT_S = 0.02
 PHYSICS_FILE = Path(__file__).resolve().parent.parent / "cfg" / "physics.yaml"
 
 
+class PhysX(Section):
+    """Settings of PhysX, which Isaac Gym steps with; its TGS solver, one substep a physics step."""
+
+    position_iterations: int = Field(ge=1, le=255, description="solver iterations over positions")
+    velocity_iterations: int = Field(ge=0, le=255, description="solver iterations over velocities")
+    contact_offset_m: float = Field(gt=0, le=0.05, description="contacts are generated within this distance, m")
+    bounce_threshold_m_per_s: float = Field(ge=0, le=100, description="slower contacts do not bounce, m/s")
+    max_depenetration_m_per_s: float = Field(gt=0, le=1e6, description="fastest correction of a penetration, m/s")
+    max_gpu_contact_pairs: int = Field(
+        ge=2**16, le=2**26, description="room for pairs of shapes in contact on a GPU, all worlds together"
+    )
+
+
 class Physics(Section):
     """One preset, expanded. ``timestep_s * substeps`` is always the control period of 0.02 s (50 Hz)."""
 
@@ -32,6 +45,7 @@ class Physics(Section):
     cone: Literal["elliptic", "pyramidal"] = Field(description="friction cone")
     impratio: float = Field(gt=0, le=1000, description="ratio of frictional to normal constraint impedance")
     hand_margin_m: float = Field(ge=0, le=0.01, description="contact acts so far ahead of the hand's surface, m")
+    physx: PhysX = Field(description="the solver's settings under Isaac Gym")
 
     @property
     def control_dt_s(self) -> float:

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from typing_extensions import Annotated
 
 from dexhand_env.config.actions import Actions
+from dexhand_env.config.backends import LIMITS, BackendName, able_to_change, able_to_slide
 from dexhand_env.config.curriculum import Curriculum
 from dexhand_env.config.physics import physics_names
 from dexhand_env.config.randomisation import Randomisation
@@ -39,7 +40,7 @@ Weight = Annotated[float, Field(ge=-1e6, le=1e6)]
 class Sim(Section):
     """The simulator."""
 
-    backend: Literal["auto", "mujoco", "mujoco_warp"] = Field(
+    backend: BackendName = Field(
         description="what steps the physics; auto takes the best that the simulation device has"
     )
     physics: str = Field(description="a preset of cfg/physics.yaml")
@@ -132,6 +133,21 @@ class TaskConfig(Section):
             if key not in self.observations.policy:
                 at = ("randomisation", "observation_noise", key)
                 raise problem("the policy does not see it", choices(self.observations.policy, key), at)
+        return self
+
+    @model_validator(mode="after")
+    def _backend_can_randomise(self) -> Any:
+        backend, limits = self.sim.backend, LIMITS[self.sim.backend]
+        for key in limits.not_randomised:
+            if getattr(self.randomisation, key) is not None:
+                found = f"{backend} cannot change it from episode to episode"
+                raise problem(found, f"null; or sim.backend {able_to_change(key)}", ("randomisation", key))
+        friction = (self.randomisation.object_friction or (limits.lowest_friction,))[0]
+        if friction < limits.lowest_friction:
+            found, lowest = f"found {friction:g} with sim.backend {backend}", f"at least {limits.lowest_friction:g}"
+            raise problem(
+                found, f"{lowest}; or sim.backend {able_to_slide(friction)}", ("randomisation", "object_friction")
+            )
         return self
 
     @model_validator(mode="after")

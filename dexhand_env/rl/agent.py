@@ -294,7 +294,9 @@ class DexHandAgent(PPO):
             "bounds_loss": mean_list(b_losses).item() if b_losses else 0.0,
             "kl": mean_list(kls).item(),
         }
-        counts = {"nan_resets": counters.nan_resets, "contact_overflows": counters.contact_overflows}
+        counts = {"nan_resets": counters.nan_resets}
+        if counters.contact_overflows is not None:
+            counts["contact_overflows"] = counters.contact_overflows
         totals = self._processes.total({"cpu_seconds": time.process_time() - cpu, **losses, **counts})
         self.training_cpu_seconds += totals["cpu_seconds"]
         row: Dict[str, float] = {

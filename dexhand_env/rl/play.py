@@ -32,7 +32,7 @@ class EpisodeTable:
         lengths: control steps.
         metrics: the task's metrics in each episode's last step.
         nan_resets: worlds that broke, in all.
-        contact_overflows: steps without room for all contacts, in all.
+        contact_overflows: steps without room for all contacts, in all; None where the simulator does not report them.
     """
 
     seeds: np.ndarray
@@ -42,7 +42,7 @@ class EpisodeTable:
     lengths: np.ndarray
     metrics: Dict[str, np.ndarray]
     nan_resets: int
-    contact_overflows: int
+    contact_overflows: Optional[int]
 
     @property
     def episodes(self) -> int:
@@ -194,8 +194,13 @@ def _join_tables(tables: List[EpisodeTable]) -> EpisodeTable:
         **{field: joined(field) for field in ("seeds", "success", "outcomes", "returns", "lengths")},
         metrics={name: np.concatenate([t.metrics[name] for t in tables]) for name in tables[0].metrics},
         nan_resets=sum(table.nan_resets for table in tables),
-        contact_overflows=sum(table.contact_overflows for table in tables),
+        contact_overflows=_total([table.contact_overflows for table in tables]),
     )
+
+
+def _total(counts: List[Optional[int]]) -> Optional[int]:
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
 
 
 def _join_motions(motions: List[Trajectories]) -> Trajectories:

@@ -37,4 +37,4 @@ def test_every_key_is_explained(name: str) -> None:
 def test_a_row_tells_what_is_allowed_and_the_default() -> None:
     table = keys_table(BaseTaskConfig, default_task("BaseTask"))
     assert "| `success.position_m` | a number above 0 and at most 1 | 0.01 | largest distance" in table
-    assert "| `sim.backend` | one of: auto, mujoco, mujoco_warp | auto |" in table
+    assert "| `sim.backend` | one of: auto, mujoco, mujoco_warp, isaac_gym | auto |" in table
