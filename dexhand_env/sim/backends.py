@@ -7,12 +7,16 @@ import dataclasses
 import importlib.util
 from typing import Optional, Tuple
 
+from dexhand_env.config.backends import BACKENDS, LIMITS
 from dexhand_env.errors import UserError
 
-BACKENDS = ("auto", "mujoco", "mujoco_warp")
 DEVICES = "auto, cpu, cuda, cuda:0, cuda:1, ..."
 # What the wheels of warp-lang 1.19 on PyPI are built for (CUDA 13).
 NEEDED_CUDA = (13, 0)
+# Isaac Gym Preview 4 is from 2022: its manual asks for driver 470 (CUDA 11.4) and a Pascal card; newer cards than Ada's
+# end it in a segmentation fault.
+ISAAC_GYM_CUDA = (11, 4)
+ISAAC_GYM_CARDS = ((6, 0), (8, 9))
 NO_DEVICE = 100  # CUDA_ERROR_NO_DEVICE, also where CUDA_VISIBLE_DEVICES hides them all
 
 
@@ -65,6 +69,62 @@ def warp_installed() -> bool:
     return importlib.util.find_spec("mujoco_warp") is not None and importlib.util.find_spec("warp") is not None
 
 
+@dataclasses.dataclass(frozen=True)
+class NoIsaacGym:
+    """Why Isaac Gym cannot use a GPU: what is wrong in two or three words, and what was found."""
+
+    what: str
+    found: str
+
+
+def compute_capability(index: int) -> Tuple[int, int]:
+    """That of a GPU, which must be there."""
+    library = ctypes.CDLL("libcuda.so.1")
+    device, value, numbers = ctypes.c_int(), ctypes.c_int(), []
+    library.cuDeviceGet(ctypes.byref(device), index)
+    for attribute in (75, 76):  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR
+        library.cuDeviceGetAttribute(ctypes.byref(value), attribute, device)
+        numbers.append(value.value)
+    return numbers[0], numbers[1]
+
+
+def why_no_isaac_gym(index: int) -> Optional[NoIsaacGym]:
+    """Why Isaac Gym cannot step physics on GPU ``index``; None where it can."""
+    driver = find_driver()
+    if driver.cuda is None:
+        return NoIsaacGym("no driver", "no NVIDIA driver here (libcuda.so.1 is not found)")
+    if driver.cuda < ISAAC_GYM_CUDA:
+        found, needed = ("{}.{}".format(*version) for version in (driver.cuda, ISAAC_GYM_CUDA))
+        said = f"the NVIDIA driver is too old: it supports CUDA {found}, Isaac Gym needs {needed} or newer"
+        return NoIsaacGym("the driver", said)
+    if driver.error not in (0, NO_DEVICE):
+        return NoIsaacGym("the driver", f"the NVIDIA driver does not start (CUDA error {driver.error})")
+    if index >= driver.devices:
+        return NoIsaacGym("no GPU", f"{driver.devices} GPUs are visible to this process")
+    capability = compute_capability(index)
+    oldest, newest = ISAAC_GYM_CARDS
+    if not oldest <= capability <= newest:
+        numbers = ["{}.{}".format(*version) for version in (capability, oldest, newest)]
+        said = "GPU {} has compute capability {}; Isaac Gym runs on {} to {}".format(index, *numbers)
+        return NoIsaacGym("unsupported card", said)
+    return None
+
+
+def isaacgym_installed() -> bool:
+    """Whether this Python can import Isaac Gym; a mere folder of that name does not count."""
+    spec = importlib.util.find_spec("isaacgym")
+    return spec is not None and spec.origin not in (None, "namespace")
+
+
+def resumption_notice(backend: str) -> Optional[str]:
+    """What is to be said of a training that goes on from a checkpoint; None where it computes what it would have."""
+    if LIMITS[backend].resumes_exactly:
+        return None
+    return (
+        f"{backend} keeps a part of its state to itself: training goes on, but not exactly as it would without a stop"
+    )
+
+
 def chosen_backend(backend: str, device: str) -> str:
     """What ``auto`` means on a device."""
     if backend != "auto":
@@ -75,7 +135,8 @@ def chosen_backend(backend: str, device: str) -> str:
 def chosen_device(device: str, backend: str, own: int = 0, needed: int = 1) -> Tuple[str, Optional[str]]:
     """What ``auto`` and ``cuda`` mean here.
 
-    ``auto`` is a GPU where MuJoCo Warp can run on as many as are needed, unless the named backend is for the CPU only.
+    ``auto`` is a GPU where MuJoCo Warp can run on as many as are needed, unless the named backend is for the CPU only;
+    with Isaac Gym, where that can run on it.
 
     Args:
         device: as the user gave it.
@@ -95,6 +156,9 @@ def chosen_device(device: str, backend: str, own: int = 0, needed: int = 1) -> T
         reason = why_no_warp(driver, needed - 1, warp_installed())
         device = "cuda" if reason is None else "cpu"
         reason = reason if driver.devices > 0 else None
+    elif device == "auto" and backend == "isaac_gym":
+        obstacle = why_no_isaac_gym(own)
+        device, reason = ("cuda", None) if obstacle is None else ("cpu", obstacle.found)
     elif device == "auto":
         device = "cuda" if backend == "mujoco_warp" else "cpu"
     device = f"cuda:{own}" if device == "cuda" else device
@@ -119,8 +183,21 @@ def check_backend(backend: str, device: str) -> None:
         raise UserError("--sim-device", f"found {device!r}", DEVICES)
     if device != "cpu" and backend == "mujoco":
         raise UserError("--sim-device", f"{device}: sim.backend mujoco steps physics on the CPU", "auto, cpu")
-    if chosen_backend(backend, device) == "mujoco":
-        return
+    if backend == "isaac_gym":
+        _check_isaac_gym(device, index)
+    elif chosen_backend(backend, device) == "mujoco_warp":
+        _check_warp(device, index)
+
+
+def _check_isaac_gym(device: str, index: str) -> None:
+    if not isaacgym_installed():
+        raise UserError("sim.backend", "isaac_gym: this Python has no isaacgym", "mujoco, mujoco_warp")
+    obstacle = None if device == "cpu" else why_no_isaac_gym(int(index))
+    if obstacle is not None:
+        raise UserError("--sim-device", f"{device}: {obstacle.found}", "cpu")
+
+
+def _check_warp(device: str, index: str) -> None:
     if device == "cpu":
         if not warp_installed():
             raise UserError("sim.backend", "mujoco_warp: " + str(why_no_warp(Driver(), 0, False)), "auto, mujoco")

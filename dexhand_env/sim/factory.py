@@ -19,10 +19,15 @@ def simulation_class(backend: str, device: str) -> Callable[[Scene, Physics, int
         UserError: where the backend cannot run on the device.
     """
     check_backend(backend, device)
-    if chosen_backend(backend, device) == "mujoco":
+    chosen = chosen_backend(backend, device)
+    if chosen == "mujoco":
         from dexhand_env.sim.mujoco_cpu import MujocoCpuSimulation
 
         return MujocoCpuSimulation
+    if chosen == "isaac_gym":
+        from dexhand_env.sim.isaac_gym.simulation import IsaacGymSimulation
+
+        return lambda scene, physics, num_envs, threads: IsaacGymSimulation(scene, physics, num_envs, device)
     from dexhand_env.sim.mujoco_warp import MujocoWarpSimulation
 
     return lambda scene, physics, num_envs, threads: MujocoWarpSimulation(scene, physics, num_envs, device)
@@ -46,10 +51,15 @@ def simulation_memory(scene: Scene, physics: Physics, backend: str, device: str,
         UserError: where the backend cannot run on the device, or does not support the scene.
     """
     check_backend(backend, device)
-    if chosen_backend(backend, device) == "mujoco":
+    chosen = chosen_backend(backend, device)
+    if chosen == "mujoco":
         from dexhand_env.sim import mujoco_cpu
 
         return mujoco_cpu.memory_needed(scene, physics, threads)
+    if chosen == "isaac_gym":
+        from dexhand_env.sim.isaac_gym import simulation as isaac_gym
+
+        return isaac_gym.memory_needed(scene, physics, device)
     from dexhand_env.sim import mujoco_warp
 
     return mujoco_warp.memory_needed(scene, physics, device)

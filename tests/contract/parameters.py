@@ -13,7 +13,7 @@ from dexhand_env.config.physics import load_physics
 from dexhand_env.sim.contract import WorldParameters
 from dexhand_env.sim.scene import Scene, SceneObject, scene_mjcf
 
-from .backends import BALL, CUBE
+from .backends import BALL, CUBE, Backend
 
 NAMES = [field.name for field in dataclasses.fields(WorldParameters)]
 PHYSICS = load_physics("default")
@@ -46,6 +46,14 @@ def drawn(worlds: int, seed: int = 0, scene: Scene = MIXED) -> WorldParameters:
             if item.shapes[shape] == "sphere":
                 extents_m[world, place, 2] = extents_m[world, place, 0]
     return WorldParameters(frictions, masses_kg, shapes, extents_m, gains, dampings)
+
+
+def drawn_for(backend: Backend, worlds: int, seed: int = 0) -> WorldParameters:
+    """The same, as far as the backend can change them."""
+    parameters = drawn(worlds, seed)
+    return (
+        parameters if backend.is_mujoco else dataclasses.replace(parameters, object_shapes=None, object_extents_m=None)
+    )
 
 
 def single_shaped(scene: Scene, parameters: WorldParameters, world: int) -> Scene:

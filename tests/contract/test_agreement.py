@@ -13,6 +13,8 @@ from .backends import BACKENDS, Backend
 from .test_scripted_grasp import ABOVE, CLOSE_S, DESCEND_S, GRASPED, OPENED, above_the_cube, move
 
 TRIALS = 10
+# After one step from one state: of MuJoCo's backends, and of PhysX, which is another engine.
+BOUNDS = {"joint_positions": (5e-6, 0.01), "object_positions": (1e-6, 1e-3), "joint_velocities": (5e-4, 1.0)}
 REFERENCE, *OTHERS = BACKENDS
 other_backends = pytest.mark.parametrize("other", OTHERS, ids=lambda backend: f"{backend.name}-{backend.device}")
 
@@ -38,9 +40,9 @@ def test_one_control_step_from_one_state(other: Backend) -> None:
         put_into_the_state_of(reference, sim)
         reference.step()
         sim.step()
-        torch.testing.assert_close(sim.joint_positions, reference.joint_positions, rtol=0.0, atol=5e-6)
-        torch.testing.assert_close(sim.object_positions, reference.object_positions, rtol=0.0, atol=1e-6)
-        torch.testing.assert_close(sim.joint_velocities, reference.joint_velocities, rtol=0.0, atol=5e-4)
+        for name, (mujoco, physx) in BOUNDS.items():
+            bound = mujoco if other.is_mujoco else physx
+            torch.testing.assert_close(getattr(sim, name), getattr(reference, name), rtol=0.0, atol=bound)
 
 
 def apart_after_a_second_of_grasping(other: Backend, physics: Physics) -> tuple[torch.Tensor, torch.Tensor]:
@@ -60,8 +62,8 @@ def apart_after_a_second_of_grasping(other: Backend, physics: Physics) -> tuple[
 def test_a_second_of_grasping_with_the_solver_run_to_its_end(other: Backend) -> None:
     physics = load_physics("default").model_copy(update={"iterations": 20, "ls_iterations": 50})
     cubes_m, joints_rad = apart_after_a_second_of_grasping(other, physics)
-    assert cubes_m.max() < 1e-5
-    assert joints_rad.max() < 1e-4
+    assert cubes_m.max() < (1e-5 if other.is_mujoco else 0.005)
+    assert joints_rad.max() < (1e-4 if other.is_mujoco else 0.05)
 
 
 @other_backends

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from dexhand_env.sim.contract import Simulation, WorldParameters
 from dexhand_env.sim.scene import Scene, SceneObject
 
-from .backends import BACKENDS, BARE, WITH_OBJECTS, Backend
+from .backends import BACKENDS, BARE, NOT_MUJOCO, SHAPES, WITH_OBJECTS, Backend
 from .motions import every, everything, into_contact, push, random_joints, some
-from .parameters import EVERY_SHAPE, MIXED, NAMES, PHYSICS, assert_is_compiled, compiled, drawn
+from .parameters import EVERY_SHAPE, MIXED, NAMES, PHYSICS, assert_is_compiled, compiled, drawn, drawn_for
 
 NONE = WorldParameters()
 # Serves to put bodies to sleep alone, which no scene allows; Warp has no row a world for it.
@@ -27,6 +27,7 @@ UNUSED = ("dof_length",)
 @pytest.mark.parametrize("scene", [BARE, MIXED], ids=["bare", "objects"])
 def test_each_world_is_a_freshly_compiled_model(backend: Backend, scene: Scene) -> None:
     """All fields of MuJoCo's model on the CPU; on Warp all those that were given a row a world."""
+    backend.needs_mujoco(NOT_MUJOCO)
     sim, parameters = backend.make(scene, num_envs=3), drawn(3, scene=scene)
     sim.set_parameters(every(sim), parameters)
     compared: set[str] = set()
@@ -73,6 +74,7 @@ def mj_step(model: mujoco.MjModel, state: Dict[str, torch.Tensor], world: int) -
 def test_each_world_moves_as_a_freshly_compiled_model(backend: Backend) -> None:
     """From a state in contact; and otherwise than with the scene's own parameters. Of shapes and sizes, which cannot
     change in contact, see test_shapes.py."""
+    backend.needs_mujoco(NOT_MUJOCO)
     sim = backend.make(MIXED, num_envs=3)
     own = sim.parameters
     shapes = {"object_shapes": own.object_shapes, "object_extents_m": own.object_extents_m}
@@ -136,7 +138,9 @@ def test_gains_and_damping_decide_how_fast_joints_follow(backend: Backend) -> No
 
 @pytest.mark.parametrize("name", NAMES)
 def test_only_the_worlds_and_parameters_that_are_named_change(backend: Backend, name: str) -> None:
-    sim, untouched = (backend.make(MIXED, num_envs=3) for _ in range(2))
+    if name in ("object_shapes", "object_extents_m"):
+        backend.needs_mujoco(SHAPES)
+    sim, untouched = (backend.make(backend.varied(MIXED), num_envs=3) for _ in range(2))
     own = untouched.parameters
     parameters = drawn(3)
     sim.set_parameters(some(sim, 1), WorldParameters(**{name: getattr(parameters, name)}))
@@ -152,7 +156,8 @@ def test_only_the_worlds_and_parameters_that_are_named_change(backend: Backend, 
 
 
 def test_they_outlive_resets_and_are_part_of_the_state(backend: Backend) -> None:
-    sim, parameters = backend.make(MIXED, num_envs=3), drawn(3)
+    scene = backend.varied(MIXED)
+    sim, parameters = backend.make(scene, num_envs=3), drawn_for(backend, 3)
     assert not any(name.startswith("parameter/") for name in sim.get_state())
     pristine = sim.get_state()
     sim.set_parameters(every(sim), parameters)
@@ -160,7 +165,7 @@ def test_they_outlive_resets_and_are_part_of_the_state(backend: Backend) -> None
     same_parameters(sim, parameters)
     into_contact(sim, 20)
     state = sim.get_state()
-    restored = backend.make(MIXED, num_envs=3)
+    restored = backend.make(scene, num_envs=3)
     restored.set_state(state)
     same_parameters(restored, parameters)
     for each in (sim, restored):
@@ -169,7 +174,7 @@ def test_they_outlive_resets_and_are_part_of_the_state(backend: Backend) -> None
     for quantity, values in everything(restored).items():
         backend.assert_same(values, everything(sim)[quantity])
     # A state without them is one of the scene as it is.
-    fresh = backend.make(MIXED, num_envs=3)
+    fresh = backend.make(scene, num_envs=3)
     for each in (restored, fresh):
         each.set_state(pristine)
         push(each, random_joints(3, 7), 5)
@@ -180,7 +185,7 @@ def test_they_outlive_resets_and_are_part_of_the_state(backend: Backend) -> None
 
 def test_worlds_that_were_not_changed_are_restored_to_the_last_bit(backend: Backend) -> None:
     """One world of three, one parameter of six."""
-    sim, restored = (backend.make(MIXED, num_envs=3) for _ in range(2))
+    sim, restored = (backend.make(backend.varied(MIXED), num_envs=3) for _ in range(2))
     sim.set_parameters(some(sim, 1), WorldParameters(object_frictions=drawn(3).object_frictions))
     into_contact(sim, 20)
     restored.set_state(sim.get_state())
@@ -192,13 +197,14 @@ def test_worlds_that_were_not_changed_are_restored_to_the_last_bit(backend: Back
 
 def same_parameters(sim: Simulation, expected: WorldParameters) -> None:
     for name in NAMES:
-        assert torch.equal(getattr(sim.parameters, name), getattr(expected, name))
+        if getattr(expected, name) is not None:
+            assert torch.equal(getattr(sim.parameters, name), getattr(expected, name))
 
 
 def test_a_state_takes_them_to_another_backend(backend: Backend) -> None:
-    cpu, parameters = BACKENDS[0].make(MIXED, num_envs=3), drawn(3)
+    cpu, parameters = BACKENDS[0].make(MIXED, num_envs=3), drawn_for(backend, 3)
     cpu.set_parameters(every(cpu), parameters)
-    sim = backend.make(MIXED, num_envs=3)
+    sim = backend.make(backend.varied(MIXED), num_envs=3)
     sim.set_state(cpu.get_state())
     same_parameters(sim, parameters)
 
