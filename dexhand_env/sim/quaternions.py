@@ -59,7 +59,7 @@ def rotation_matrices(quaternions: torch.Tensor) -> torch.Tensor:
 
 
 def quaternions_of(matrices: torch.Tensor) -> torch.Tensor:
-    """Quaternions (..., 4) of rotation matrices (..., 3, 3), by the component of largest size, which loses no digits."""
+    """Quaternions (..., 4) of rotation matrices (..., 3, 3), by way of their largest component, to lose no digits."""
     products = (matrices.flatten(-2) @ _table("products", matrices.device)).unflatten(-1, (4, 4))
     largest = products.diagonal(dim1=-2, dim2=-1).argmax(dim=-1)[..., None, None]
     row = products.gather(-2, largest.expand(*largest.shape[:-1], 4))[..., 0, :]

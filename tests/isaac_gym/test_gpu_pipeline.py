@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 from isaacgym import gymapi, gymtorch
 
+from dexhand_env.config.physics import load_physics
+from dexhand_env.sim.isaac_gym.simulation import IsaacGymSimulation
+
+from ..contract.backends import WITH_OBJECTS
 from .scenes import DOFS, Prepared, numbers, simulation_params, violates
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA")
@@ -72,3 +78,35 @@ def test_its_own_copies_are_not_counted_as_waiting(world: Prepared) -> None:
 def test_it_says_where_it_is(world: Prepared) -> None:
     assert gymapi.acquire_gym().get_sim_params(world.sim).use_gpu_pipeline  # type: ignore[attr-defined]
     assert world.gym.acquire_dof_state_tensor(world.sim).device == 0
+
+
+@pytest.mark.parametrize("measured", [False, True])
+def test_the_adapter_waits_once_a_step(measured: bool) -> None:
+    """For the number of worlds that were set; the stand-in's own copies are not counted."""
+    sim = IsaacGymSimulation(WITH_OBJECTS, load_physics("default"), 16, "cuda:0")
+    worlds = torch.rand(16, device=sim.device) < 0.5
+    targets, poses = torch.zeros(16, 26, device=sim.device), torch.zeros(16, 2, 7, device=sim.device)
+    poses[..., 3] = 1.0
+
+    def control_step() -> None:
+        sim.set_joint_targets(targets)
+        sim.step()
+        sim.reset(worlds, targets, poses)
+        if measured:
+            assert sim.hand_penetrations.shape == sim.object_penetrations.shape
+        sim.site_poses(["hand", "r_f_link2_tip"])
+        sim.body_poses(["r_f_link2_4", "cube"])
+        assert len(sim.object_velocities) == len(sim.fingertip_forces) == len(sim.joint_velocities)
+
+    for _ in range(3):  # what is copied to the GPU once has been
+        control_step()
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("warn")
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            control_step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    waits = [warning for warning in caught if "synchroniz" in str(warning.message)]
+    assert len(waits) == 1, [str(warning.message) for warning in waits]

@@ -2,8 +2,8 @@
 
 A capsule's depth is its radius less the smallest signed distance of its axis from the object's surface, which is convex
 along the axis. That of a box of the palm is the least overlap along the axes that can separate the two (separating axis
-theorem; for a cylinder only those of its length and of the box's edges and nearest point). Contact between two objects
-is not measured.
+theorem); a cylinder has endlessly many, of which some are tried, so its depth in the palm can be 1 mm too large.
+Contact between two objects is not measured.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dexhand_env.sim.scene import Scene
 
 # Enough for a capsule's depth to 0.01 mm, and mostly to 0.1 um.
 CUTS = 4
+PROJECTIONS = 8
 TINY = 1e-12
 
 
@@ -109,10 +110,11 @@ class ContactDepth:
         All vectors are in the box's axes.
         """
         between = ((centre - palm)[..., None, :] @ palm_axes)[..., 0, :]
-        outwards = between - torch.maximum(torch.minimum(between, self._box_halves), -self._box_halves)
         faces = self._faces.expand(*between.shape[:-1], 3, 3)
         own = palm_axes.transpose(-1, -2) @ own_axes  # columns are the object's axes
-        directions = [faces, outwards[..., None, :]]
+        directions = [faces, (between - self._nearest(between))[..., None, :]]
+        if shape == "cylinder":
+            directions.append(self._gap(half, between, own)[..., None, :])
         if shape != "sphere":
             rows = own.transpose(-1, -2)
             rows = rows if shape == "box" else rows[..., 2:, :]  # a cylinder's along its length
@@ -122,6 +124,21 @@ class ContactDepth:
         reach = (along.abs() @ self._box_halves[..., None])[..., 0] + support(shape, half, along @ own, length)
         overlap = (reach - (along @ between[..., None])[..., 0].abs()) / length.clamp(min=TINY)
         return overlap.masked_fill(length < 1e-6, float("inf")).amin(dim=-1)
+
+    def _gap(self, half: torch.Tensor, between: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+        """From each box's nearest point to a cylinder's, by going to and fro between both (alternating projections)."""
+        point = between
+        for _ in range(PROJECTIONS):
+            in_object = ((self._nearest(point) - between)[..., None, :] @ own)[..., 0, :]
+            radial, z = in_object[..., :2], in_object[..., 2:]
+            radial = radial * (half[0] / radial.norm(dim=-1, keepdim=True).clamp(min=TINY)).clamp(max=1.0)
+            on_object = torch.cat((radial, torch.maximum(torch.minimum(z, half[2]), -half[2])), dim=-1)
+            point = between + (own @ on_object[..., None])[..., 0]
+        return point - self._nearest(point)
+
+    def _nearest(self, points: torch.Tensor) -> torch.Tensor:
+        """The point of each box that is nearest to a point, (boxes, num_envs, 3)."""
+        return torch.maximum(torch.minimum(points, self._box_halves), -self._box_halves)
 
 
 def support(
