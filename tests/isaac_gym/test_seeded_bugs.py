@@ -69,8 +69,8 @@ BUGS = [
     Bug(
         "quaternion order",
         "simulation",
-        "W_FIRST, W_LAST = [6, 3, 4, 5], [1, 2, 3, 0]",
-        "W_FIRST, W_LAST = [3, 4, 5, 6], [0, 1, 2, 3]",
+        "W_FIRST, W_LAST = (6, 3, 4, 5), (1, 2, 3, 0)",
+        "W_FIRST, W_LAST = (3, 4, 5, 6), (0, 1, 2, 3)",
         test_motion.test_angular_velocity_is_in_the_objects_frame,
     ),
     Bug(

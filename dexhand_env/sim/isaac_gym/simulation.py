@@ -26,7 +26,7 @@ from dexhand_env.sim.world_parameters import from_state, has_parameters, to_stat
 
 HUGE = 1e10  # as MuJoCo's mjMAXVAL
 FINGERTIPS = 5
-W_FIRST, W_LAST = [6, 3, 4, 5], [1, 2, 3, 0]  # of a root state's quaternion x y z w; of one w x y z
+W_FIRST, W_LAST = (6, 3, 4, 5), (1, 2, 3, 0)  # of a root state's quaternion x y z w; of one w x y z
 # Guessed, for want of a measurement: ``make test-isaacgym`` measures them on a real machine (docs/isaac_gym.md).
 FIXED_BYTES, PAIR_BYTES, WORLD_BYTES = 1_000_000_000, 64, 150_000
 
@@ -76,6 +76,8 @@ class IsaacGymSimulation(Simulation):
         self._contact_forces = contact_forces.view(num_envs, -1, 3)
         self._theirs = self._worlds.joint_order  # places of their DOFs in our joints, and of ours in theirs
         self._ours = self._theirs.argsort()
+        # On the device: a list as an index would have a GPU wait for it.
+        self._w_first, self._w_last = (torch.tensor(places, device=self.device) for places in (W_FIRST, W_LAST))
         self._initial_roots = self._roots.clone()
         self._targets = torch.zeros(num_envs, self._joints, device=self.device)
         self._was_set = torch.zeros(num_envs, dtype=torch.bool, device=self.device)
@@ -152,7 +154,7 @@ class IsaacGymSimulation(Simulation):
 
     @property
     def object_quaternions(self) -> torch.Tensor:
-        return self._cached("object_quaternions", lambda: self._roots[:, 1:, W_FIRST])
+        return self._cached("object_quaternions", lambda: self._roots[:, 1:, self._w_first])
 
     @property
     def object_velocities(self) -> torch.Tensor:
@@ -231,7 +233,7 @@ class IsaacGymSimulation(Simulation):
 
     def _measure(self, joints: torch.Tensor, poses: torch.Tensor, forces: torch.Tensor) -> None:
         """Peaks over the physics steps, which are given after each other, as if they were more worlds."""
-        hand, axes = self._kinematics.frames(joints), rotation_matrices(poses[..., W_FIRST])
+        hand, axes = self._kinematics.frames(joints), rotation_matrices(poses[..., self._w_first])
         depths = self._depth.measure(hand, poses[..., :3], axes)
         found = torch.cat((forces.norm(dim=-1), depths), dim=1)
         self._peaks = found.view(self._substeps, self.num_envs, -1).amax(dim=0)
@@ -249,7 +251,7 @@ class IsaacGymSimulation(Simulation):
         roots = self._initial_roots
         if poses is not None:
             roots = roots.clone()
-            roots[:, 1:, :3], roots[:, 1:, 3:7] = poses[..., :3], poses[..., 3:][..., W_LAST]
+            roots[:, 1:, :3], roots[:, 1:, 3:7] = poses[..., :3], poses[..., 3:][..., self._w_last]
         self._dofs.copy_(torch.where(marked, dofs, self._dofs))
         self._roots.copy_(torch.where(marked, roots, self._roots))
         self._targets = torch.where(worlds[:, None], joints, self._targets)
@@ -302,7 +304,7 @@ class IsaacGymSimulation(Simulation):
         self._dofs[:, :, 0], self._dofs[:, :, 1] = qpos[:, self._theirs], qvel[:, self._theirs]
         poses = qpos[:, self._joints :].view(self.num_envs, self._objects, 7)
         speeds = qvel[:, self._joints :].view(self.num_envs, self._objects, 6)
-        self._roots[:, 1:, :3], self._roots[:, 1:, 3:7] = poses[..., :3], poses[..., 3:][..., W_LAST]
+        self._roots[:, 1:, :3], self._roots[:, 1:, 3:7] = poses[..., :3], poses[..., 3:][..., self._w_last]
         self._roots[:, 1:, 7:10] = speeds[..., :3]
         self._roots[:, 1:, 10:] = (rotation_matrices(poses[..., 3:]) @ speeds[..., 3:, None])[..., 0]
         self._targets, self._counts = ctrl, state["counters"].to(self.device, copy=True)
