@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from datetime import date
 from importlib import metadata
 
 from benchmarks import environment, learning, startup, viewer
-from benchmarks.table import markdown
+from benchmarks.table import Row, markdown
 from dexhand_env.files import write_text
 from dexhand_env.stages.record import machine as this_machine
 
@@ -18,6 +19,13 @@ seconds are this machine's. *wanted* is what the project holds itself to.
 Figures of a GPU: [benchmarks_gpu.md](benchmarks_gpu.md).
 """
 PACKAGES = ("mujoco", "torch", "rl-games", "gymnasium", "snakemake", "dvc")
+
+
+def isaac_gym_rows() -> list[Row]:
+    """In a process of its own, which imports isaacgym before torch."""
+    command = [sys.executable, "-m", "benchmarks.isaac_gym", "--json"]
+    answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return [Row(**row) for row in json.loads(answer.splitlines()[-1])]
 
 
 def main() -> int:
@@ -32,6 +40,7 @@ def main() -> int:
         ("Environment", "Control steps per second; one is 0.02 s of one world.", environment.rows),
         ("Learning", "BaseTask through the whole pipeline, one core.", learning.rows),
         ("Answering", "Medians of five runs.", startup.rows),
+        ("Isaac Gym", "The adapter's own part of a control step, physics left out; one core.", isaac_gym_rows),
         ("Viewer", "A training of BaseTask in 64 worlds, watched and left alone by turns.", viewer.rows),
     )
     for title, note, rows in sections:

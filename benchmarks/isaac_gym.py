@@ -7,6 +7,8 @@ On the stand-in of tests/stand_in, whose calls are left out: only the adapter's 
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import statistics
 import sys
 import time
@@ -94,7 +96,7 @@ def main() -> int:
         )
         figures = f"adapter {1e3 * own:.2f} ms, MuJoCo's env.step {1e3 * mujoco:.2f} ms"
         rows.append(Row(f"{task}, {WORLDS} worlds, physics {preset}", figures, f"{own / mujoco:.2f}", "at most 0.25"))
-    print(markdown(rows))
+    print(json.dumps([dataclasses.asdict(row) for row in rows]) if "--json" in sys.argv else markdown(rows))
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from dexhand_env.sim.contract import Simulation, SimulationCounters
 from dexhand_env.sim.factory import make_simulation
 from dexhand_env.sim.scene import Scene, SceneObject
 
+from ..real_machine.remote import RemoteSimulation
 from .seen_from_cpu import SeenFromCpu
 
 # Why PhysX cannot pass a test.
@@ -64,6 +66,8 @@ class Backend:
     def make(self, scene: Scene, num_envs: int = 3, physics: str | Physics = "default", threads: int = 1) -> Simulation:
         """A simulation of the scene, every hand at rest at zero joint positions; its tensors come to the CPU."""
         settings = load_physics(physics) if isinstance(physics, str) else physics
+        if not self.is_mujoco and REAL is not None:
+            return RemoteSimulation(REAL, scene, settings, num_envs, self.device)
         sim = make_simulation(scene, settings, num_envs, self.name, self.device, threads)
         return sim if self.device == "cpu" else SeenFromCpu(sim)
 
@@ -72,6 +76,8 @@ class Backend:
         torch.testing.assert_close(found, expected, rtol=0.0, atol=self.tolerance)
 
 
+# The Python that has Isaac Gym itself, where `make test-isaacgym` runs the suite on it; else the stand-in is tested.
+REAL = os.environ.get("DEXHAND_TEST_ISAACGYM")
 CUDA = why_no_warp(find_driver(), 0, warp_installed()) is None
 BACKENDS = [Backend("mujoco", "cpu", tolerance=0.0)]
 if warp_installed():
@@ -81,5 +87,5 @@ BACKENDS.append(Backend("isaac_gym", "cpu", tolerance=1e-3, grasps=20))
 if CUDA:
     # Sums of contacts come in another order each time.
     BACKENDS.append(Backend("mujoco_warp", "cuda:0", tolerance=1e-3))
-if torch.cuda.is_available():
+if torch.cuda.is_available() if REAL is None else find_driver().devices > 0:
     BACKENDS.append(Backend("isaac_gym", "cuda:0", tolerance=1e-3, grasps=20))

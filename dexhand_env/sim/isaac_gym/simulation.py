@@ -60,10 +60,10 @@ class IsaacGymSimulation(Simulation):
         self._object_places = {item.name: place for place, item in enumerate(scene.objects)}
         limits = torch.tensor([joint.limits for joint in joints], device=self.device)
         self._lowest, self._highest = limits.unbind(dim=1)
-        self._bind()
+        self._bind(scene.spawn_height_m)
         self._parameters = Parameters(self._worlds, scene, len(joints))
 
-    def _bind(self) -> None:
+    def _bind(self, height_m: float) -> None:
         gym, sim, num_envs = self._gym, self._sim, self.num_envs
         self._all_dofs = gymtorch.wrap_tensor(gym.acquire_dof_state_tensor(sim))
         self._all_roots = gymtorch.wrap_tensor(gym.acquire_actor_root_state_tensor(sim))
@@ -79,6 +79,8 @@ class IsaacGymSimulation(Simulation):
         # On the device: a list as an index would have a GPU wait for it.
         self._w_first, self._w_last = (torch.tensor(places, device=self.device) for places in (W_FIRST, W_LAST))
         self._initial_roots = self._roots.clone()
+        # Whether Isaac Gym counts positions from each environment's origin or from one for all shows in the hand's.
+        self._origins = self._initial_roots[:, :1, :3] - torch.tensor([0.0, 0.0, height_m], device=self.device)
         self._targets = torch.zeros(num_envs, self._joints, device=self.device)
         self._was_set = torch.zeros(num_envs, dtype=torch.bool, device=self.device)
         self._nan_worlds = torch.zeros_like(self._was_set)
@@ -113,8 +115,12 @@ class IsaacGymSimulation(Simulation):
         return self._cached("hand", lambda: self._kinematics.frames(self.joint_positions))
 
     def site_poses(self, names: Sequence[str]) -> Tuple[torch.Tensor, torch.Tensor]:
-        frames = self._sites.frames(names, self._hand_frames())
-        return frames[..., 3], quaternions_of(frames[..., :3])
+        # Kept, for several observations and rewards ask for the same sites.
+        positions, quaternions = (f"{what} of {' '.join(names)}" for what in ("positions", "quaternions"))
+        if positions not in self._fresh:
+            frames = self._sites.frames(names, self._hand_frames())
+            self._fresh[positions], self._fresh[quaternions] = frames[..., 3], quaternions_of(frames[..., :3])
+        return self._fresh[positions], self._fresh[quaternions]
 
     def body_poses(self, names: Sequence[str]) -> Tuple[torch.Tensor, torch.Tensor]:
         parts = []
@@ -150,7 +156,7 @@ class IsaacGymSimulation(Simulation):
 
     @property
     def object_positions(self) -> torch.Tensor:
-        return self._cached("object_positions", self._roots[:, 1:, :3].clone)
+        return self._cached("object_positions", lambda: self._roots[:, 1:, :3] - self._origins)
 
     @property
     def object_quaternions(self) -> torch.Tensor:
@@ -226,15 +232,17 @@ class IsaacGymSimulation(Simulation):
                 gym.refresh_actor_root_state_tensor(sim)
                 gym.refresh_net_contact_force_tensor(sim)
                 self._forces = self._contact_forces[:, self._worlds.fingertips]
-                seen.append((self._dofs[:, self._ours, 0], self._roots[:, 1:, :7].clone(), self._forces))
-        self._fresh.clear()
+                self._fresh.clear()
+                seen.append((self.joint_positions, self.object_positions, self.object_quaternions, self._forces))
         if self._measures_peaks:
             self._measure(*(torch.cat(values) for values in zip(*seen)))
 
-    def _measure(self, joints: torch.Tensor, poses: torch.Tensor, forces: torch.Tensor) -> None:
+    def _measure(
+        self, joints: torch.Tensor, positions: torch.Tensor, quaternions: torch.Tensor, forces: torch.Tensor
+    ) -> None:
         """Peaks over the physics steps, which are given after each other, as if they were more worlds."""
-        hand, axes = self._kinematics.frames(joints), rotation_matrices(poses[..., self._w_first])
-        depths = self._depth.measure(hand, poses[..., :3], axes)
+        hand, axes = self._kinematics.frames(joints), rotation_matrices(quaternions)
+        depths = self._depth.measure(hand, positions, axes)
         found = torch.cat((forces.norm(dim=-1), depths), dim=1)
         self._peaks = found.view(self._substeps, self.num_envs, -1).amax(dim=0)
         self._fresh["hand"], self._fresh["object_axes"] = hand[:, -self.num_envs :], axes[-self.num_envs :]
@@ -251,7 +259,8 @@ class IsaacGymSimulation(Simulation):
         roots = self._initial_roots
         if poses is not None:
             roots = roots.clone()
-            roots[:, 1:, :3], roots[:, 1:, 3:7] = poses[..., :3], poses[..., 3:][..., self._w_last]
+            roots[:, 1:, :3] = poses[..., :3] + self._origins
+            roots[:, 1:, 3:7] = poses[..., 3:][..., self._w_last]
         self._dofs.copy_(torch.where(marked, dofs, self._dofs))
         self._roots.copy_(torch.where(marked, roots, self._roots))
         self._targets = torch.where(worlds[:, None], joints, self._targets)
@@ -304,7 +313,8 @@ class IsaacGymSimulation(Simulation):
         self._dofs[:, :, 0], self._dofs[:, :, 1] = qpos[:, self._theirs], qvel[:, self._theirs]
         poses = qpos[:, self._joints :].view(self.num_envs, self._objects, 7)
         speeds = qvel[:, self._joints :].view(self.num_envs, self._objects, 6)
-        self._roots[:, 1:, :3], self._roots[:, 1:, 3:7] = poses[..., :3], poses[..., 3:][..., self._w_last]
+        self._roots[:, 1:, :3] = poses[..., :3] + self._origins
+        self._roots[:, 1:, 3:7] = poses[..., 3:][..., self._w_last]
         self._roots[:, 1:, 7:10] = speeds[..., :3]
         self._roots[:, 1:, 10:] = (rotation_matrices(poses[..., 3:]) @ speeds[..., 3:, None])[..., 0]
         self._targets, self._counts = ctrl, state["counters"].to(self.device, copy=True)

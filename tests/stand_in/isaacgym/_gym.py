@@ -204,6 +204,15 @@ class Gym:
             arg0.sim.worlds.update_dofs(arg0, arg1)
         return True
 
+    def get_actor_dof_names(self, arg0: Env, arg1: int) -> List[str]:
+        return self.get_asset_dof_names(arg0.actors[arg1].asset)
+
+    def get_actor_rigid_body_names(self, arg0: Env, arg1: int) -> List[str]:
+        return self.get_asset_rigid_body_names(arg0.actors[arg1].asset)
+
+    def get_actor_rigid_body_shape_indices(self, arg0: Env, arg1: int) -> List[IndexRange]:
+        return self.get_asset_rigid_body_shape_indices(arg0.actors[arg1].asset)
+
     def get_actor_rigid_shape_properties(self, arg0: Env, arg1: int) -> List[RigidShapeProperties]:
         return [copied(shape) for shape in arg0.actors[arg1].shapes]
 

@@ -19,6 +19,11 @@ def _ignore(message: str) -> None:
     """MuJoCo would write its warnings to a file."""
 
 
+# Positions of roots and bodies count from each env's own origin, or, where a test sets a distance, from one for all,
+# with the envs so far apart along x: the vendor's manual leaves open which.
+SPACING_M = 0.0
+
+
 class Worlds:
     """One model and one data a world. ``qpos`` and ``qvel`` mirror those of the data, a row a world.
 
@@ -44,6 +49,7 @@ class Worlds:
         self._geom_bodies = first.geom_bodyid.copy()
         self._filters = _properties.filters(actors)
         self._scratch = mujoco.MjData(first)
+        self._origins = np.outer(np.arange(len(sim.envs)), (SPACING_M, 0.0, 0.0))
         self._models = [self._model(first, env) for env in sim.envs]
         self._data = [mujoco.MjData(model) for model in self._models]
         self._qpos_rows, self._qvel_rows, self._ctrl_rows, self._warm_rows = (
@@ -121,6 +127,7 @@ class Worlds:
                 pose, speed = self.qpos[:, qpos : qpos + 7], self.qvel[:, qvel : qvel + 6]
                 rows[:, row, :3], rows[:, row, 3:6], rows[:, row, 6] = pose[:, :3], pose[:, 4:], pose[:, 3]
                 rows[:, row, 7:10], rows[:, row, 10:] = speed[:, :3], _rotated(pose[:, 3:], speed[:, 3:])
+        rows[:, :, :3] += self._origins[:, None]
 
     def write_rigid_body_state(self, out: np.ndarray) -> None:
         """The same of every body, its velocity that of its frame's origin."""
@@ -133,6 +140,7 @@ class Worlds:
             centre = data.subtree_com[model.body_rootid[self._bodies]]
             speed = speed + np.cross(spin, position - centre)
             row[...] = np.concatenate((position, quaternion[:, 1:], quaternion[:, :1], speed, spin), 1)
+        rows[:, :, :3] += self._origins[:, None]
 
     def write_net_contact_force(self, out: np.ndarray) -> None:
         """What acts on every body in the world's frame."""
@@ -179,6 +187,7 @@ class Worlds:
     def set_roots(self, values: np.ndarray, actors: np.ndarray) -> None:
         """Of these actors alone."""
         states = values.reshape(len(self.qpos), len(self.places), 13).astype(np.float64)
+        states[:, :, :3] -= self._origins[:, None]
         worlds, numbers = np.divmod(actors, len(self.places))
         for number, place in enumerate(self.places):
             own = worlds[numbers == number]
