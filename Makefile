@@ -1,20 +1,22 @@
 # `make help` lists the targets. Nothing but Python 3.11+, make and git is needed; all else goes into .venv.
 PYTHON ?= python3
+PYTHON38 ?= 3.8
 EXPERIMENT ?= BaseTask
 CORES ?= 1
 WORKERS ?= 2
 
 VENV := .venv
+VENV38 := .venv-isaacgym
 REPORT := results/$(EXPERIMENT)/report.html
 PINS := --constraint requirements/compute.txt --constraint requirements/tools.txt
 SOURCES := dexhand_env workflow tests $(wildcard scripts benchmarks requirements/lock.py train.py)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run install install-gpu install-dev browser ssh-server test test-slow test-slurm check dag format bench plan lock clean distclean
+.PHONY: help run install install-gpu install-dev isaacgym38 browser ssh-server test test-slow test-slurm test-isaacgym38 test-isaacgym check dag format bench plan lock clean distclean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-12s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-15s %s\n", $$1, $$2}'
 
 run: install ## train, select, test and report BaseTask (EXPERIMENT=..., CORES=...)
 	snakemake --cores $(CORES) $(REPORT)
@@ -48,9 +50,20 @@ $(VENV)/.installed-gpu: pyproject.toml requirements/compute.txt requirements/too
 	python -m pip install --disable-pip-version-check --quiet $(PINS) --editable '.[gpu]'
 	@touch $@ $(VENV)/.installed
 
-$(VENV)/.installed-dev: pyproject.toml requirements/compute.txt requirements/tools.txt | $(VENV)/bin/python
+$(VENV)/.installed-dev: pyproject.toml requirements/compute.txt requirements/tools.txt scripts/repair_isaacgym_stubs.py | $(VENV)/bin/python
 	python -m pip install --disable-pip-version-check --quiet $(PINS) --editable '.[dev]'
+	python scripts/repair_isaacgym_stubs.py
 	@touch $@ $(VENV)/.installed
+
+# What Isaac Gym needs beside isaacgym itself, which only NVIDIA's site has: docs/isaac_gym.md. pip cannot resolve it; uv
+# finds a Python 3.8 or loads one.
+isaacgym38: $(VENV38)/.installed ## create .venv-isaacgym, a Python 3.8 to train under Isaac Gym (PYTHON38=...)
+
+$(VENV38)/.installed: requirements/isaacgym38.txt | $(VENV)/bin/python
+	command -v uv >/dev/null || python -m pip install --disable-pip-version-check --quiet uv
+	uv venv --quiet --allow-existing --python $(PYTHON38) $(VENV38)
+	uv pip install --quiet --no-deps --python $(VENV38)/bin/python -r requirements/isaacgym38.txt
+	@touch $@
 
 # Browser tests skip themselves where there is none; on CI there has to be one.
 browser:
@@ -65,7 +78,7 @@ ssh-server:
 	fi
 
 test: install-dev browser ssh-server ## the tests, but for the slow ones (ARGS="-k name" for some)
-	python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow and not slurm" $(ARGS)
+	python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow and not slurm and not isaacgym38 and not isaacgym" $(ARGS)
 
 test-slow: install-dev browser ## the slow tests
 	python -m pytest -m slow $(ARGS) || [ $$? -eq 5 ] # 5: there is none
@@ -74,6 +87,15 @@ test-slurm: install-dev ## the pipeline on a SLURM cluster of this one machine; 
 	python -m pip install --disable-pip-version-check --quiet $(PINS) --editable '.[slurm]'
 	command -v slurmctld >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends slurm-wlm munge >/dev/null; }
 	python -m pytest -m slurm -s $(ARGS)
+
+test-isaacgym38: install-dev isaacgym38 ## training on Python 3.8, Isaac Gym's, under the tests' stand-in for it
+	uv pip install --quiet --no-deps --python $(VENV38)/bin/python -r tests/stand_in/requirements38.txt
+	DEXHAND_TEST_PYTHON38=$(CURDIR)/$(VENV38)/bin/python python -m pytest -m isaacgym38 $(ARGS)
+
+test-isaacgym: install-dev ## Isaac Gym itself, in the Python that DEXHAND_ISAACGYM_PYTHON names; writes isaac_gym_report.json
+	@test -n "$$DEXHAND_ISAACGYM_PYTHON" || { echo "error: DEXHAND_ISAACGYM_PYTHON is not set; docs/isaac_gym.md" >&2; exit 2; }
+	DEXHAND_TEST_ISAACGYM="$$DEXHAND_ISAACGYM_PYTHON" python -m pytest -p tests.real_machine.report \
+	  -k "isaac_gym-cpu or isaac_gym-cuda or real_machine" tests/contract tests/real_machine $(ARGS)
 
 check: install-dev ## format, lint, types, workflow
 	ruff format --check $(SOURCES)
@@ -109,4 +131,4 @@ clean: ## remove results, runs and what the tools left; DVC's cache and .venv st
 	rm -rf runs logs .stage .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis build
 
 distclean: clean ## remove DVC's cache and .venv too
-	rm -rf .dvc/cache .dvc/tmp $(VENV) $(VENV)-lock *.egg-info
+	rm -rf .dvc/cache .dvc/tmp $(VENV) $(VENV)-lock $(VENV38) *.egg-info

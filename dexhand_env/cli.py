@@ -123,7 +123,7 @@ def train(
         overrides=tuple(overrides or ()),
         typed=frozenset(name for name in context.params if _is_typed(context, name)),
     )
-    raise typer.Exit(train_or_test(options, context.obj))
+    raise typer.Exit(train_or_test(options, context.obj, str(context.find_root().info_name)))
 
 
 @app.command()

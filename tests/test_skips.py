@@ -12,6 +12,7 @@ CONFTEST = Path(__file__).with_name("conftest.py")
 def outcome(folder: Path, test: str) -> str:
     """The last line of a pytest run over one test file beside a copy of the guard."""
     (folder / "conftest.py").write_text(CONFTEST.read_text(encoding="utf-8"), encoding="utf-8")
+    (folder / "stand_in").symlink_to(CONFTEST.with_name("stand_in"))
     (folder / "test_it.py").write_text(f"import pytest\n\n{test}\n", encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(folder), str(folder)]
     result = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, text=True, check=False)

@@ -67,7 +67,7 @@ class Variant:
     @property
     def gpus(self) -> int:
         """How many GPUs its training asks for where nothing else is said."""
-        return int(self.backend == "mujoco_warp")
+        return int(self.backend in ("mujoco_warp", "isaac_gym"))
 
     @property
     def placeholders(self) -> dict[str, str]:

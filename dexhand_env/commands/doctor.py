@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dexhand_env.errors import UserError
 from dexhand_env.files import require_writable
+from dexhand_env.sim.isaac_gym.setup import PYTHON_VARIABLE, diagnose, is_set_up, isaac_gym_python
 from dexhand_env.stages.record import available_cores, machine
 
 COMPUTE = ("torch", "mujoco", "rl-games", "numpy")
@@ -39,7 +40,17 @@ def checks() -> list[tuple[str, bool, str]]:
         found.append((f"{folder}/", *_writable(Path(folder))))
     found.append(("cache of snakemake", *_cache()))
     found.append(("user name", *_user()))
-    return found
+    return found + _isaac_gym()
+
+
+def _isaac_gym() -> list[tuple[str, bool, str]]:
+    """What is wrong with Isaac Gym, each with its remedy, or where it is; nothing where it is not set up."""
+    if not is_set_up():
+        return []
+    python = isaac_gym_python()
+    problems = diagnose(python, 0)
+    rows = [(f"Isaac Gym: {problem.what}", False, str(problem)) for problem in problems]
+    return rows or [("Isaac Gym", True, f"in {python}")]
 
 
 def _writable(folder: Path) -> tuple[bool, str]:
@@ -111,7 +122,9 @@ def notes() -> list[str]:
     gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none; physics and learning run on the CPU"
     warp = why_no_warp(find_driver(), 0, warp_installed()) or f"MuJoCo Warp {metadata.version('mujoco-warp')}"
     browser = find_browser() or "none; reports open in any browser"
-    return [f"GPU: {gpu}", f"physics on the GPU: {warp}", f"browser for tests and screenshots: {browser}"]
+    rows = [f"GPU: {gpu}", f"physics on the GPU: {warp}", f"browser for tests and screenshots: {browser}"]
+    isaac_gym = f"Isaac Gym: not set up ({PYTHON_VARIABLE} is not set; docs/isaac_gym.md)"
+    return [*rows, *([] if is_set_up() else [isaac_gym])]
 
 
 def doctor() -> int:

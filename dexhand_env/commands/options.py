@@ -6,7 +6,7 @@ import dataclasses
 import secrets
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 from dexhand_env.commands.recorded_run import REMEMBERED, RecordedRun, find_checkpoint, recorded_run
 from dexhand_env.config.layers import merge, shown_path
@@ -21,7 +21,8 @@ from dexhand_env.files import require_writable
 from dexhand_env.rl.distributed import ALONE, Processes
 from dexhand_env.rl.run_folder import ARGS_FILE, holds_a_run
 from dexhand_env.sim.backends import chosen_device
-from dexhand_env.viewer.ports import viewer_port
+from dexhand_env.stages.versions import is_launched
+from dexhand_env.viewer.ports import can_draw, viewer_port
 
 RUNS = Path("runs")
 
@@ -88,8 +89,17 @@ class ResolvedRun:
     notices: tuple[str, ...]
 
 
-def resolve(options: TrainOptions, processes: Processes = ALONE) -> ResolvedRun:
+def resolve(
+    options: TrainOptions,
+    processes: Processes = ALONE,
+    on_task: Callable[[TaskConfig], TaskConfig] = lambda task: task,
+) -> ResolvedRun:
     """Check the options together with the files they name, for one of the processes that train together.
+
+    Args:
+        options: as they were parsed.
+        processes: those that train together.
+        on_task: is given the task as soon as it is known, and gives the one to take.
 
     Raises:
         UserError: the first mistake.
@@ -112,6 +122,7 @@ def resolve(options: TrainOptions, processes: Processes = ALONE) -> ResolvedRun:
     if entry.train_file == GENERAL_PPO and entry.name != "BaseTask" and not (options.train_config or earlier):
         notices.append(f"no {entry.name}PPO.yaml: PPO is configured as in {shown_path(GENERAL_PPO)}")
     task, params = _configurations(options, entry, earlier)
+    task = on_task(task)
     if not options.test:  # which has no minibatches
         params, notice = fit_minibatch(params, options.num_envs, "--num-envs and params.config.minibatch_size")
         notices += [notice] if notice else []
@@ -126,7 +137,7 @@ def resolve(options: TrainOptions, processes: Processes = ALONE) -> ResolvedRun:
     if not options.test:
         require_writable(folder)
     physics = load_physics(task.sim.physics)
-    if task.needs_trial:
+    if task.needs_trial and task.sim.backend != "isaac_gym":  # tried out before, see commands/isaac_gym.py
         from dexhand_env.tasks.registry import try_out
 
         try_out(task, physics)
@@ -141,16 +152,22 @@ def resolve(options: TrainOptions, processes: Processes = ALONE) -> ResolvedRun:
         folder=folder,
         sim_device=sim_device,
         rl_device=rl_device,
-        viewer_port=_viewer_port(options, processes),
+        viewer_port=_viewer_port(options, processes, notices),
         notices=tuple(notices),
     )
 
 
-def _viewer_port(options: TrainOptions, processes: Processes) -> int | None:
-    """Where the viewer of the first process listens; the others have none."""
+def _viewer_port(options: TrainOptions, processes: Processes, notices: list[str]) -> int | None:
+    """Where the viewer of the first process listens; the others have none, nor has a Python that cannot draw."""
     if options.headless and options.viewer_port is not None:
         raise UserError("--viewer-port", "given with --headless", "one of them")
-    return None if options.headless or not processes.is_first else viewer_port(options.viewer_port)
+    if options.headless or not processes.is_first:
+        return None
+    if is_launched() and not can_draw():
+        watch = "watch its policy with: dexhand view --checkpoint latest"
+        notices.append(f"no viewer: the Python of Isaac Gym lacks what it draws with; {watch}")
+        return None
+    return viewer_port(options.viewer_port)
 
 
 def _remembered(options: TrainOptions, earlier: RecordedRun) -> TrainOptions:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Any, Dict, Optional, Tuple
 
 import yaml
 from pydantic import Field
+from typing_extensions import Annotated
 
 from dexhand_env.config.check import check
 from dexhand_env.config.layers import Stack
@@ -50,10 +51,10 @@ class RunArguments(Section):
     max_iterations: Optional[int] = Field(default=None, ge=1)
     experiment_name: Optional[str] = None
     log_interval: int = Field(ge=1)
-    overrides: Annotated[tuple[str, ...], FROM_LIST]
+    overrides: Annotated[Tuple[str, ...], FROM_LIST]
     used_sim_device: str = Field(description="what sim_device meant on the machine of the run")
     used_rl_device: str = Field(description="what rl_device meant there")
-    task_config: dict[str, Any] = Field(description="the task's whole configuration, overrides included")
+    task_config: Dict[str, Any] = Field(description="the task's whole configuration, overrides included")
 
 
 # What a run goes on with where the command line does not say otherwise.

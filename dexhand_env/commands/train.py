@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from dexhand_env.commands.hints import slow_setup, steps_on_gpu
+from dexhand_env.commands.isaac_gym import go_on
 from dexhand_env.commands.options import ResolvedRun, TrainOptions, resolve
 from dexhand_env.commands.recorded_run import RunArguments, write_run_files
 from dexhand_env.commands.repeat import began_from, kept_start, repeating_command
@@ -18,6 +19,7 @@ from dexhand_env.errors import UserError
 from dexhand_env.files import write_bytes
 from dexhand_env.rl.distributed import ALONE, Processes
 from dexhand_env.rl.run_folder import holds_a_run, new_folder
+from dexhand_env.sim.backends import resumption_notice
 from dexhand_env.stages.record import available_cores, given_threads
 
 if TYPE_CHECKING:
@@ -29,14 +31,21 @@ INTERRUPTED = 130
 TEST_FIRST_SEED = 3_000_000
 
 
-def train_or_test(options: TrainOptions, processes: Processes = ALONE) -> int:
+def train_or_test(options: TrainOptions, processes: Processes = ALONE, program: str = "train.py") -> int:
     """Run the program; returns the exit code: 0, or 130 after Ctrl-C.
+
+    With Isaac Gym it goes on in the Python that has it.
+
+    Args:
+        options: as they were parsed.
+        processes: those that train together.
+        program: what says so in errors.
 
     Raises:
         UserError: a mistake in options or files; nothing has been written then.
         ProcessLost: another of the processes that train together has ended or hangs.
     """
-    run = processes.agree(lambda: resolve(options, processes))
+    run = processes.agree(lambda: resolve(options, processes, lambda task: go_on(task, options, processes, program)))
     folder, seed = processes.gather((run.folder, run.seed))[0]  # one clock and one draw for all
     run = dataclasses.replace(run, folder=folder, seed=seed)
     return _test(run) if options.test else _train(run, processes)
@@ -103,6 +112,8 @@ def _train(run: ResolvedRun, processes: Processes) -> int:
     spec = _spec(run, processes)
     notices = run.notices
     if run.checkpoint is not None:
+        inexactly = resumption_notice(run.task.sim.backend)
+        notices += () if inexactly is None else (inexactly,)
         seed = processes.agree(lambda: _check_resumption(run, spec, processes))
         if seed != run.seed:
             notices += (f"going on with the random numbers of seed {seed}, the checkpoint's",)

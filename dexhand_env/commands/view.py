@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from dexhand_env.commands.options import RUNS, ResolvedRun, TrainOptions, resolve
 from dexhand_env.commands.recorded_run import find_checkpoint
+from dexhand_env.config.task import TaskConfig
 from dexhand_env.errors import UserError
+from dexhand_env.stages.devices import played
 from dexhand_env.stages.record import given_threads
 
 if TYPE_CHECKING:
@@ -42,10 +44,15 @@ def view(options: TrainOptions) -> int:
     if by_hand:
         options = dataclasses.replace(options, overrides=(*options.overrides, *BY_HAND_OVERRIDES))
     try:
-        _watch(resolve(options), by_hand)
+        _watch(resolve(options, on_task=_without_isaac_gym), by_hand)
     except KeyboardInterrupt:
         print("ended", flush=True)
     return 0
+
+
+def _without_isaac_gym(task: TaskConfig) -> TaskConfig:
+    """MuJoCo plays what was trained under Isaac Gym, which this Python has not."""
+    return played(task) if task.sim.backend == "isaac_gym" else task
 
 
 def _watch(run: ResolvedRun, by_hand: bool) -> None:

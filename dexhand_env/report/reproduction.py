@@ -9,6 +9,7 @@ from dexhand_env.report.records import StageRun
 
 SHOWN_FILES = 3
 UNKNOWN = "made by code of no known commit"
+ISAAC_GYM_LOCK = "requirements/isaacgym38.txt"
 DIRTY = "made with files that are in no commit or not as there"
 
 
@@ -22,12 +23,14 @@ class PageCode:
         changed_since: for a stage's record, which of the files that the stage used are others in this commit; None
             where the stage's commit is unknown here.
         versions: of the packages that `make install` gives there.
+        versions_for_isaac_gym: gives those of `make isaacgym38`.
     """
 
     commit: str
     is_dirty: bool
     changed_since: Callable[[StageRun], list[str] | None]
     versions: Mapping[str, str] = field(default_factory=dict)
+    versions_for_isaac_gym: Callable[[], Mapping[str, str]] = dict
 
 
 @dataclass(frozen=True)
@@ -74,13 +77,15 @@ def _doubts(run: StageRun, page: PageCode | None) -> list[str]:
     found = [DIRTY] if run.dirty else []
     if run.processes > 1:
         found.append(f"ran on {run.processes} GPUs, which takes `--set-resources {run.stage}:gpu={run.processes}`")
-    pins = {} if page is None else page.versions
+    pins, made_by = {} if page is None else page.versions, "make install"
+    if page is not None and any(file.endswith(ISAAC_GYM_LOCK) for file in run.files or ()):
+        pins, made_by = page.versions_for_isaac_gym(), "make isaacgym38"
     others = {
         name: version for name, version in run.versions.items() if _public(version) != pins.get(name, _public(version))
     }
     if others:
         listed = ", ".join(f"{name} {version}" for name, version in list(others.items())[:SHOWN_FILES])
-        found.append(f"ran with {listed}, which are not the versions that `make install` gives")
+        found.append(f"ran with {listed}, which are not the versions that `{made_by}` gives")
     if page is None or run.commit == page.commit:
         return found
     changed = page.changed_since(run)

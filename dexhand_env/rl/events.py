@@ -17,6 +17,7 @@ def write_events_at_once(writer: SummaryWriter) -> None:
     if events is None:  # it writes nowhere
         return
     events._worker.stop()
+    events._worker.stop = lambda: None  # close() would stop it again; Python 3.8 then says that nobody reads its queue
 
     def add_event(event: Any) -> None:
         events._ev_writer.write_event(event)

@@ -18,7 +18,7 @@ from dexhand_env.files import write_json, write_text
 from dexhand_env.stages.inputs import RESULTS, experiment_files
 from dexhand_env.stages.record import record_stage
 from dexhand_env.stages.repository import PACKAGE, checkout, loaded_sources
-from dexhand_env.stages.versions import locked_versions
+from dexhand_env.stages.versions import ISAAC_GYM_LOCK, locked_versions
 
 if TYPE_CHECKING:
     from dexhand_env.report.records import StageRun
@@ -92,7 +92,13 @@ def page_code(experiment: str) -> PageCode | None:
         other = [key for key in sections if values[0].get(key) != values[1].get(key)]
         return [*changed, *(f"{key} in {config}" for key in other)]
 
-    return PageCode(code.commit, code.is_dirty([*loaded_sources(), *configs]), changed_since, locked_versions())
+    return PageCode(
+        code.commit,
+        code.is_dirty([*loaded_sources(), *configs]),
+        changed_since,
+        locked_versions(),
+        lambda: locked_versions(ISAAC_GYM_LOCK),
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

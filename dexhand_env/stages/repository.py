@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterable
 
 import yaml
 
@@ -37,6 +36,11 @@ def _lines(text: str | None) -> list[str]:
     return [line for line in (text or "").split("\0") if line]
 
 
+def _is_in(path: Path, folder: Path) -> bool:
+    """Whether a path is a folder or lies in it; ``is_relative_to`` is not in Python 3.8."""
+    return path == folder or folder in path.parents
+
+
 @dataclass(frozen=True)
 class Checkout:
     """The work tree that the code was loaded from, as it was at one moment.
@@ -56,7 +60,7 @@ class Checkout:
     def name(self, file: Path) -> str:
         """A file as records name it: relative to the root where it lies there, else absolute."""
         path = file.resolve()
-        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+        return path.relative_to(self.root).as_posix() if _is_in(path, self.root) else str(path)
 
     def is_dirty(self, files: Iterable[Path]) -> bool:
         """Whether the commit is not all that these files and the project are: one is changed, untracked or outside."""
@@ -110,7 +114,7 @@ def checkout(files: Iterable[Path] = ()) -> Checkout | None:
     committed = frozenset(_lines(_git(top, "ls-tree", "-r", "-z", _LIST, "--full-tree", "HEAD")))
     if (PACKAGE / "__init__.py").relative_to(top).as_posix() not in committed:
         return None
-    places = [path for path in (PACKAGE.parent, Path.cwd(), *map(Path.resolve, files)) if path.is_relative_to(top)]
+    places = [path for path in (PACKAGE.parent, Path.cwd(), *map(Path.resolve, files)) if _is_in(path, top)]
     # dvc.lock changes while a pipeline runs; it does not make the code dirty.
     inside = [f":(top,literal){path.relative_to(top).as_posix()}" for path in places if path != top]
     whole = [":(top)"] if top in places else inside
@@ -129,4 +133,4 @@ def loaded_sources() -> list[Path]:
     """Source files of this package that the process has loaded so far."""
     names = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
     files = {Path(name).resolve() for name in names if name}
-    return sorted(file for file in files if file.is_relative_to(PACKAGE))
+    return sorted(file for file in files if _is_in(file, PACKAGE))

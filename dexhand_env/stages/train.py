@@ -24,6 +24,7 @@ from dexhand_env.config.registry import find_task
 from dexhand_env.errors import UserError
 from dexhand_env.files import needing_space, require_writable, write_bytes
 from dexhand_env.rl.distributed import join_processes
+from dexhand_env.sim.backends import resumption_notice
 from dexhand_env.stages.devices import start_on_each_gpu, training_gpus
 from dexhand_env.stages.inputs import SeedFolder, experiment_files, read_section, seed_stage, task_config
 from dexhand_env.stages.record import given_threads, record_stage
@@ -32,6 +33,7 @@ from dexhand_env.stages.versions import COMPUTE_LOCK, computing_versions
 
 RUNS = Path("runs")
 PUBLISHING = ".publish."
+ENTRY = "dexhand_env.stages.train:main"
 
 
 def sources_of(task: str) -> list[Path]:
@@ -70,6 +72,11 @@ def train(experiment: str, seed: int) -> None:
     target, file = SeedFolder(experiment, seed), f"configs/{experiment}.yaml"
     task = task_config(section)
     gpus = training_gpus(task, file)
+    if task.sim.backend == "isaac_gym":
+        from dexhand_env.stages.isaac_gym import go_on_there
+
+        words = ["-m", "dexhand_env.stages.train", experiment, str(seed)]
+        go_on_there(task, Physics.model_validate(section["physics"]), f"{file}: env.sim.backend", ENTRY, words)
     for folder in (target.path, RUNS):
         require_writable(folder)
     start_on_each_gpu(gpus, "dexhand_env.stages.train", experiment, str(seed))
@@ -107,6 +114,10 @@ def train(experiment: str, seed: int) -> None:
         scheduled = scheduled_checkpoints(params.config.save_frequency, params.config.max_epochs)
         resume_from = resume_point(folder / "nn", scheduled)
         where, quiet = f"{file}: train.num_envs", not processes.is_first
+        finished = resume_from is not None and resume_from.name == checkpoint_name(params.config.max_epochs)
+        notice = None if resume_from is None or finished or quiet else resumption_notice(task.sim.backend)
+        if notice is not None:
+            print(notice, flush=True)
         processes.agree(lambda: check_memory(spec, where, processes.local_size))
         with ConsoleLog(folder / "train.log", params.config.max_epochs, quiet=quiet) as console:
             try:
@@ -127,7 +138,7 @@ def train(experiment: str, seed: int) -> None:
             processes=processes.size,
         )
         if processes.is_first:
-            if resume_from is not None and resume_from.name == checkpoint_name(params.config.max_epochs):
+            if finished:
                 print(f"already trained in {folder}; published again; remove it to train anew")
             publish(folder, target, scheduled)
 
@@ -173,5 +184,10 @@ def publish(folder: Path, target: SeedFolder, scheduled: list[int]) -> None:
     write_bytes(target.path / "history.csv", history)
 
 
+def main() -> int:
+    """The command line described at the top; returns the exit code."""
+    return seed_stage("train", "Train one seed of an experiment and publish its checkpoints.", train)
+
+
 if __name__ == "__main__":
-    sys.exit(seed_stage("train", "Train one seed of an experiment and publish its checkpoints.", train))
+    sys.exit(main())

@@ -8,16 +8,29 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-# What `make lock` writes; beside the package in a checkout, and not in an installed one.
-COMPUTE_LOCK = Path(__file__).resolve().parents[2] / "requirements" / "compute.txt"
+PACKAGE = Path(__file__).resolve().parent.parent
+# What starts this package in the Python that has Isaac Gym; see sim/isaac_gym/setup.py.
+LAUNCH = PACKAGE / "sim" / "isaac_gym" / "launch.py"
+
+
+def is_launched() -> bool:
+    """Whether this process has gone on in the Python that has Isaac Gym."""
+    main = getattr(sys.modules.get("__main__"), "__file__", None)
+    return main is not None and Path(main).resolve() == LAUNCH
+
+
+# What pins packages; beside the package in a checkout, and not in an installed one. The first is for the Python that
+# has Isaac Gym, the second for this one: `make lock` writes compute.txt.
+ISAAC_GYM_LOCK = PACKAGE.parent / "requirements" / "isaacgym38.txt"
+COMPUTE_LOCK = ISAAC_GYM_LOCK if is_launched() else PACKAGE.parent / "requirements" / "compute.txt"
 COMPUTE_PACKAGES = ("gymnasium", "mujoco", "numpy", "pyarrow", "pydantic", "pyyaml", "rl-games", "torch")
 # What else decides a result, by the module whose import says that it was used.
-GPU_PACKAGES = {"mujoco_warp": "mujoco-warp", "warp": "warp-lang"}
+SIMULATORS = {"mujoco_warp": "mujoco-warp", "warp": "warp-lang", "isaacgym": "isaacgym"}
 
 
 def computing_versions() -> dict[str, str]:
-    """Installed versions of the packages that results depend on, and of Warp where it was used."""
-    names = [package for module, package in GPU_PACKAGES.items() if module in sys.modules]
+    """Installed versions of the packages that results depend on, and of Warp and Isaac Gym where they were used."""
+    names = [package for module, package in SIMULATORS.items() if module in sys.modules]
     names += locked_versions() or _required(COMPUTE_PACKAGES)
     versions = {}
     for name in names:
@@ -26,9 +39,10 @@ def computing_versions() -> dict[str, str]:
     return versions
 
 
-def locked_versions() -> dict[str, str]:
-    """The versions of the lock file, in its order; none without one."""
-    lines = COMPUTE_LOCK.read_text(encoding="utf-8").splitlines() if COMPUTE_LOCK.is_file() else []
+def locked_versions(lock: Path | None = None) -> dict[str, str]:
+    """The versions of a lock file, else of this Python's, in its order; none without one."""
+    file = lock or COMPUTE_LOCK
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
     pins = (line.partition("#")[0].partition(";")[0].partition("==") for line in lines)
     return {name.strip(): version.strip() for name, _, version in pins if name.strip()}
 

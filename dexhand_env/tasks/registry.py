@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import traceback
 from pathlib import Path
 from typing import Any, Dict, Optional, Tuple, Type
@@ -12,7 +14,7 @@ from dexhand_env.config.layers import shown_path
 from dexhand_env.config.physics import Physics
 from dexhand_env.config.registry import registration
 from dexhand_env.env.actions import HandControls
-from dexhand_env.env.interface import PolicyInterface, first_difference, interface_of
+from dexhand_env.env.interface import PolicyInterface, first_difference, interface_from_plain, interface_of
 from dexhand_env.env.object_shapes import with_shapes
 from dexhand_env.env.randomness import EpisodeRandomness, TrainingRandomness
 from dexhand_env.env.robot_hand import RobotHand
@@ -23,6 +25,9 @@ from dexhand_env.errors import UserError
 from dexhand_env.sim.contract import Simulation
 from dexhand_env.sim.factory import make_simulation
 from dexhand_env.sim.scene import Scene
+
+# What a trial has found, for a process that has no MuJoCo to try a task out with (stages/isaac_gym.py).
+INTERFACE_VARIABLE = "DEXHAND_TRIED_INTERFACE"
 
 
 def task_class(name: str) -> Type[Task]:
@@ -128,7 +133,13 @@ def policy_interface(config: Any, physics: Physics) -> PolicyInterface:
     Raises:
         UserError: as :func:`try_out`, for a task whose observations are declared nowhere but in its code.
     """
-    return _declared(config, physics) or try_out(config, physics)
+    return _declared(config, physics) or _told(config) or try_out(config, physics)
+
+
+def _told(config: Any) -> Optional[PolicyInterface]:
+    """What this process was told by the one that has tried the task out."""
+    text = os.environ.get(INTERFACE_VARIABLE) if config.sim.backend == "isaac_gym" else None
+    return interface_from_plain(json.loads(text), INTERFACE_VARIABLE) if text else None
 
 
 def _declared(config: Any, physics: Physics) -> Optional[PolicyInterface]:

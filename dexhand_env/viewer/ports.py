@@ -11,6 +11,11 @@ DEFAULT_PORTS = range(8080, 8100)
 HOST = "127.0.0.1"
 
 
+def can_draw() -> bool:
+    """Whether this Python has what the viewer is made with."""
+    return all(importlib.util.find_spec(name) is not None for name in ("viser", "mujoco"))
+
+
 def viewer_port(wanted: int | None) -> int:
     """The port for the viewer: the one that is wanted, or else the first of 8080 to 8099 that is free; 0 is any.
 

@@ -20,8 +20,8 @@ from .interpreters import STAND_IN, environment, python38, run
 
 # All that training may import, in the order of its layers; what MuJoCo steps is not for that Python.
 FOLDERS = ("commands", "config", "env", "hand", "rl", "sim", "stages", "tasks")
-NOT_THERE = ("commands/doctor.py", "commands/dvc.py", "commands/released.py", "commands/video.py", "commands/view.py")
-NOT_THERE += ("stages/check.py", "stages/compare.py", "stages/evaluate.py", "stages/report.py", "stages/select.py")
+NOT_THERE = {f"commands/{name}.py" for name in ("doctor", "dvc", "released", "video", "view")}
+NOT_THERE |= {f"stages/{name}.py" for name in ("check", "compare", "evaluate", "report", "select")}
 # What Python 3.8 has not, or not there: functions and methods, and names by their module.
 METHODS = {"removeprefix", "removesuffix", "is_relative_to", "with_stem", "readlink", "hardlink_to", "bit_count"}
 NAMES = {"typing": {"Annotated", "ParamSpec", "Self", "TypeAlias"}, "functools": {"cache"}, "itertools": {"pairwise"}}
@@ -48,7 +48,7 @@ def newer(tree: ast.Module) -> Iterator[tuple[int, str]]:
         elif isinstance(node, ast.Call) and any(keyword.arg == "strict" for keyword in node.keywords):
             if isinstance(node.func, ast.Name) and node.func.id == "zip":
                 yield node.lineno, "zip(strict)"
-        elif isinstance(node, ast.ClassDef) and not isinstance(node, ast.FunctionDef):
+        elif isinstance(node, ast.ClassDef):
             yield from _evaluated(node)
 
 
@@ -60,7 +60,7 @@ def _evaluated(section: ast.ClassDef) -> Iterator[tuple[int, str]]:
         for node in ast.walk(field.annotation) if isinstance(field, ast.AnnAssign) else ():
             name = node.value.id if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) else ""
             if name in BUILTIN or isinstance(node, ast.BinOp):
-                yield node.lineno, ast.unparse(node)
+                yield field.lineno, ast.unparse(node)
 
 
 def test_nothing_newer_is_used() -> None:
@@ -124,7 +124,7 @@ def test_python38_trains_what_this_python_selects_and_tests(tmp_path: Path) -> N
 
 @pytest.mark.isaacgym38
 def test_python38_trains_and_tests_a_task_of_ones_own_by_train_py(tmp_path: Path) -> None:
-    """Its observations are declared nowhere but in its code, which MuJoCo tries out; that Python has none that could."""
+    """Its observations are declared in its code alone, which MuJoCo tries out; that Python has none that could."""
     (tmp_path / "own.py").write_text(CLASS, encoding="utf-8")
     (tmp_path / "Own.yaml").write_text(OWN, encoding="utf-8")
     program = (str(ROOT / "train.py"), "--task", "own.py:Own", "--headless", "sim.backend=isaac_gym")

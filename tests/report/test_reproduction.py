@@ -70,6 +70,18 @@ def test_other_packages_and_several_gpus_are_named() -> None:
     ]
 
 
+def test_training_under_isaac_gym_is_held_against_the_packages_of_its_own_python() -> None:
+    code = dataclasses.replace(
+        page(), versions={"torch": "2.13.0"}, versions_for_isaac_gym=lambda: {"torch": "2.4.1", "numpy": "1.24.4"}
+    )
+    files = ["dexhand_env/stages/train.py", "requirements/isaacgym38.txt"]
+    same = run("train", B, 5).model_copy(update={"versions": {"torch": "2.4.1+cu121"}, "files": files})
+    other = run("train", B, 5, seed=2).model_copy(update={"versions": {"numpy": "1.23.5"}, "files": files})
+    assert reproduction([same, run("select", B, 6), other], code).doubts == [
+        "train of seed 2: ran with numpy 1.23.5, which are not the versions that `make isaacgym38` gives.",
+    ]
+
+
 def test_the_page_says_it(tmp_path: Path) -> None:
     folder = write_results(tmp_path, seeds=(1, 2), episodes=64)
     edit_json(folder / "seed2/stages/select.json", dirty=True)

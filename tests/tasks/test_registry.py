@@ -28,5 +28,5 @@ def test_the_configuration_decides_the_scene(side: str) -> None:
 
 
 def test_a_backend_of_another_version_is_refused() -> None:
-    with pytest.raises(UserError, match=r"sim\.backend: found 'isaac_gym'; allowed: auto, mujoco"):
-        training_env(config=base_task(sim={"backend": "isaac_gym", "physics": "fast"}))
+    with pytest.raises(UserError, match=r"sim\.backend: found 'newton'; allowed: auto, mujoco"):
+        training_env(config=base_task(sim={"backend": "newton", "physics": "fast"}))
