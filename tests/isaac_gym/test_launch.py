@@ -6,12 +6,12 @@ import json
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from dexhand_env.sim.isaac_gym.setup import LAUNCH
+from dexhand_env.stages.versions import is_launched
 
 from .interpreters import environment, interpreter, site_packages, write_isaacgym
 
@@ -145,4 +145,4 @@ def test_an_isaacgym_that_fails_is_one_line(
 
 
 def test_it_is_no_part_of_this_process() -> None:
-    assert Path(sys.modules["__main__"].__file__ or "").name != LAUNCH.name
+    assert not is_launched()
