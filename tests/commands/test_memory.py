@@ -64,10 +64,10 @@ def test_far_too_many_are_refused_and_nothing_is_written(tmp_path: Path) -> None
     assert files(tmp_path) == {}
 
 
-@pytest.mark.parametrize("when", ["start", "later"])
-def test_the_number_that_is_allowed_does_fit(tmp_path: Path, when: str) -> None:
+# The run takes 390 to 470 MB beyond its imports, by what the allocator has reserved already.
+@pytest.mark.parametrize(("when", "room"), [("start", 400_000_000), ("later", 300_000_000)])
+def test_the_number_that_is_allowed_does_fit(tmp_path: Path, when: str, room: int) -> None:
     """Under a limit of the address space, first predicted from it and then met in the middle of an allocation."""
-    room = 400_000_000
     result = limited(tmp_path, room, when, MANY, "many")
     assert result.returncode == 2, result
     says = (
