@@ -64,7 +64,7 @@ def test_far_too_many_are_refused_and_nothing_is_written(tmp_path: Path) -> None
     assert files(tmp_path) == {}
 
 
-# The run takes 390 to 470 MB beyond its imports, by what the allocator has reserved already.
+# From when train.log is opened the run takes another 386 to 469 MB, by how much the allocator has reserved before.
 @pytest.mark.parametrize(("when", "room"), [("start", 400_000_000), ("later", 300_000_000)])
 def test_the_number_that_is_allowed_does_fit(tmp_path: Path, when: str, room: int) -> None:
     """Under a limit of the address space, first predicted from it and then met in the middle of an allocation."""

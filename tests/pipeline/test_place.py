@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands.programs import shell
+
 from .clone import ANOTHER_USER, ROOT, Clone, Run, new_clone
 
 NEW = ["Checking", "Training", "Selecting", "Evaluating", "Writing"]
@@ -157,8 +159,7 @@ def test_doctor_says_what_a_user_without_name_or_home_lacks(open_folder: Path) -
 
 def test_doctor_is_content_here() -> None:
     """In a process of its own: this one has imported the stand-in of Isaac Gym."""
-    dexhand = Path(sys.executable).with_name("dexhand")
-    result = subprocess.run([dexhand, "doctor"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    result = shell(ROOT, "dexhand doctor")
     assert (result.returncode, "git's and DVC's" in result.stdout) == (0, True), result.stdout
 
 
